@@ -1,0 +1,55 @@
+"""The command line: one module per command, loaded only when it is called.
+
+To add a command: write dicom_ai/cli/<verb>.py with a click command or group named `command`, and name it in COMMANDS.
+Exit status: 0 done, 1 refused or failed, 2 misused.
+"""
+
+import sys
+from importlib import import_module
+
+import click
+
+from dicom_ai.errors import DicomAiError
+
+COMMANDS: dict[str, str] = {
+    "demo": "Run the node, an archive and a synthetic study, and compare the result with the truth.",
+    "process": "Analyse DICOM or NIfTI files and folders without a node.",
+    "serve": "Run the whole node in one process.",
+    "listen": "Run the receiving process.",
+    "work": "Run a worker process.",
+    "schedule": "Run the clock process.",
+    "db": "Create or upgrade the database.",
+    "rules": "List, check, export, import and test routing rules.",
+    "models": "List and check the models.",
+    "measure": "Measure a spinal cord mask made by anyone.",
+    "train": "Train a model.",
+    "evaluate": "Measure a model on data with truth.",
+}
+"""Command -> one line of help; the module of the same name holds it."""
+
+
+class _Lazy(click.Group):
+    """A group that imports a command's module only when that command is called."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        command: click.Command = import_module(f"dicom_ai.cli.{cmd_name}").command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+
+def main() -> None:
+    """Run the command line; a product error becomes one line on stderr and exit status 1."""
+    group = _Lazy(name="dicom-ai", help="A DICOM node that measures the spine and sends SEG and SR back.")
+    try:
+        group(standalone_mode=True)
+    except DicomAiError as error:
+        click.echo(f"dicom-ai: {error}", err=True)
+        sys.exit(1)

@@ -1,0 +1,17 @@
+"""Where results go."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class Destination:
+    """A named place that takes results. kind names a row of destinations.DESTINATIONS.
+
+    parameters: what that kind needs (c_store: host, port, called_ae_title, calling_ae_title; stow_rs: url;
+        folder: path).
+    """
+
+    name: str
+    kind: str
+    parameters: Mapping[str, str | int | float | bool] = field(default_factory=dict)

@@ -1,0 +1,18 @@
+"""What identifies a deployed model in results, rules and audit."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class ModelReference:
+    """Name, version and digest of the model that made a result.
+
+    digest: SHA-256 in hex over all weight files. device: what the session really runs on ("CPU", "CUDA:0").
+    """
+
+    name: str
+    version: str
+    family: str
+    digest: str
+    device: str = "CPU"
+    notes: tuple[str, ...] = ()

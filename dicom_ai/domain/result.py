@@ -1,0 +1,41 @@
+"""What the node makes: identities saved before anything is written, and the objects themselves."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from pathlib import Path
+
+
+class ResultKind(StrEnum):
+    """The kinds of object a run can send."""
+
+    SEG = "seg"
+    SR = "sr"
+
+
+@dataclass(frozen=True, slots=True)
+class ResultIdentity:
+    """The UIDs of one result object of one run; new for every run, stored before the object is written.
+
+    run: 1, 2, ... within the study. created_at: aware datetime. predecessor: (study, series, SOP instance) of the
+    object this one replaces, or None.
+    """
+
+    kind: ResultKind
+    series_uid: str
+    sop_instance_uid: str
+    series_number: int
+    run: int
+    created_at: datetime
+    predecessor: tuple[str, str, str] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ResultObject:
+    """A written result: what it is and where its bytes lie. source_series_uid: the segmented series; "" for an SR."""
+
+    identity: ResultIdentity
+    sop_class_uid: str
+    study_uid: str
+    source_series_uid: str
+    path: Path
