@@ -1,0 +1,48 @@
+# make demo    the whole flow on a synthetic study, no server needed
+# make test    every test and check; what CI runs
+# make help    the rest
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+CONSTRAINTS := constraints/cpu.txt
+
+.PHONY: help demo test lint docs validate bench clean
+help:
+	@sed -n 's/^# \(make .*\)/\1/p' Makefile
+# make lint    formatting, style, types and import floors alone
+# make docs    generate the reference pages and the commented settings again
+# make clean   remove the environment and what the demo wrote
+
+$(VENV)/.made:
+	$(PYTHON) -m venv $(VENV)
+	@touch $@
+
+$(VENV)/.node: $(VENV)/.made pyproject.toml
+	@echo "Installing the node (ONNX Runtime for the CPU, no torch) ..."
+	$(PIP) install --quiet -e '.[cpu]'
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.made pyproject.toml $(CONSTRAINTS)
+	@echo "Installing the node with its development extras ..."
+	$(PIP) install --quiet -c $(CONSTRAINTS) -e '.[cpu,train,server,dev]'
+	@touch $@ $(VENV)/.node
+
+demo: $(VENV)/.node
+	$(BIN)/dicom-ai demo --out demo-out
+
+test: $(VENV)/.dev
+	$(BIN)/python -m pytest
+
+lint: $(VENV)/.dev
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy dicom_ai
+	$(BIN)/lint-imports
+
+docs: $(VENV)/.dev
+	$(BIN)/python -m tests.generate_docs
+
+clean:
+	rm -rf $(VENV) demo-out
