@@ -1,0 +1,1 @@
+"""Names and order of the spine, and the course of the cord."""

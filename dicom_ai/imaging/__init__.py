@@ -1,0 +1,1 @@
+"""Arrays with geometry: turning, resampling, outlines, pictures. numpy and scipy only."""

@@ -1,0 +1,1 @@
+"""What is measured, how, and when it may be said: the table MEASUREMENTS and the functions behind it."""
