@@ -18,7 +18,8 @@ class ResultIdentity:
     """The UIDs of one result object of one run; new for every run, stored before the object is written.
 
     run: 1, 2, ... within the study. created_at: aware datetime. predecessor: (study, series, SOP instance) of the
-    object this one replaces, or None.
+    object this one replaces, or None. slot: what the object is within its run, the same in every run and on every retry:
+    "sr", or "seg:<model>:<source series UID>".
     """
 
     kind: ResultKind
@@ -28,6 +29,7 @@ class ResultIdentity:
     run: int
     created_at: datetime
     predecessor: tuple[str, str, str] | None = None
+    slot: str = ""
 
 
 @dataclass(frozen=True, slots=True)
