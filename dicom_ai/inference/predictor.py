@@ -1,0 +1,99 @@
+"""What every model family gives: a predictor, and the input checks that all families share.
+
+To add a family: write inference/<family>.py with `load(manifest, runners) -> Predictor` and name it in
+registry.FAMILIES. A family that can also run on torch gives `build_net(manifest, role) -> torch.nn.Module` in the
+same module.
+"""
+
+from collections.abc import Callable
+from typing import Protocol
+
+import numpy as np
+
+from dicom_ai.domain.findings import Segmentation
+from dicom_ai.domain.image import Radiograph, SourceImage, Volume
+from dicom_ai.domain.model import ModelReference
+from dicom_ai.errors import UnsuitableImage
+from dicom_ai.inference.manifest import InputSpec, Manifest
+from dicom_ai.inference.runtime import Runner
+
+Progress = Callable[[float], None]
+"""Called with the share of the work that is done, 0..1."""
+
+
+class Predictor(Protocol):
+    """A loaded model. It may be called from several threads."""
+
+    @property
+    def reference(self) -> ModelReference:
+        """What identifies the model in results; its device is what the session really runs on."""
+
+    @property
+    def manifest(self) -> Manifest:
+        """The model.toml it was loaded from."""
+
+    def accepts(self, image: SourceImage, *, modality: str) -> None:
+        """Raise UnsuitableImage with the reason where the image is not what the model was made for.
+
+        modality: Modality (0008,0060) of the series, which an image does not carry; "" where it is not known
+            (NIfTI): then the modality is not checked.
+        """
+
+    def predict(self, image: SourceImage, *, progress: Progress | None = None) -> Segmentation:
+        """Return the segmentation on the native grid of the image."""
+
+
+class Runners(Protocol):
+    """Opens the weights of a model by role on the runtime and device that the store was told to use."""
+
+    def open(self, role: str) -> Runner:
+        """Return the runner of the weights with this role; raises ModelError."""
+
+
+def check_input(spec: InputSpec, image: SourceImage, *, modality: str) -> None:
+    """Raise UnsuitableImage where an image is outside of what the manifest's [input] allows.
+
+    modality: "" where it is not known; then it is not checked.
+    """
+    if modality and modality not in spec.modalities:
+        raise _unsuitable(image, f"modality {modality} where the model takes {', '.join(spec.modalities)}")
+    match image.image:
+        case Volume() as volume:
+            _check_volume(spec, image, volume)
+        case Radiograph():
+            if spec.kind != "radiograph":
+                raise _unsuitable(image, "a projection image where the model takes a volume")
+
+
+def plane_of(volume: Volume) -> str:
+    """Return "axial", "sagittal" or "coronal" after the axis nearest the slice normal, or "oblique" beyond 40 degrees.
+
+    The limit leaves out only slices that lean about as much towards a second plane as they lie in the first.
+    """
+    row, column = volume.directions[:, 1], volume.directions[:, 2]
+    normal = np.abs(np.cross(row, column))
+    axis = int(np.argmax(normal))
+    if normal[axis] < np.cos(np.deg2rad(40.0)):
+        return "oblique"
+    return ("sagittal", "coronal", "axial")[axis]
+
+
+def _check_volume(spec: InputSpec, image: SourceImage, volume: Volume) -> None:
+    if spec.kind != "volume":
+        raise _unsuitable(image, "a volume where the model takes a projection image")
+    plane = plane_of(volume)
+    if spec.planes and plane not in spec.planes:
+        raise _unsuitable(image, f"{plane} slices where the model takes {', '.join(spec.planes)}")
+    slices = volume.shape[0]
+    if not spec.slices.contains(slices):
+        raise _unsuitable(image, f"{slices} slices where the model takes {spec.slices}")
+    spacing = volume.spacing_mm
+    in_plane = float(max(spacing[1], spacing[2]))
+    if not spec.in_plane_mm.contains(in_plane):
+        raise _unsuitable(image, f"pixels of {in_plane:.2f} mm where the model takes {spec.in_plane_mm} mm")
+    if not spec.slice_spacing_mm.contains(float(spacing[0])):
+        raise _unsuitable(image, f"slices {spacing[0]:.2f} mm apart where the model takes {spec.slice_spacing_mm} mm")
+
+
+def _unsuitable(image: SourceImage, reason: str) -> UnsuitableImage:
+    return UnsuitableImage(f"series {image.series_uid}: {reason}")

@@ -1,0 +1,185 @@
+"""What runs weights: ONNX Runtime, or torch on the same ONNX file. Arrays in, arrays out; no toolkit is imported early.
+
+torch needs no file of its own: the network is built by its family and takes the initializers of the ONNX file, which
+carry the names of its state_dict. `torch.onnx.export(net, ..., dynamo=True, optimize=False, external_data=False)`
+writes them so (with optimize=True batch normalisation is folded into the convolutions and its names are lost).
+"""
+
+from collections.abc import Callable, Sequence
+from importlib import import_module
+from pathlib import Path
+from types import ModuleType
+from typing import Any, Protocol
+
+import numpy as np
+
+from dicom_ai.errors import ModelError
+from dicom_ai.inference.onnx_weights import initializers
+
+DEVICES = ("auto", "cpu", "cuda", "require_gpu")
+"""auto and cuda take a GPU where there is one and the CPU else; require_gpu refuses to serve on the CPU."""
+
+RUNTIMES = ("onnx", "torch")
+
+_GPU_HELP = "a GPU build of ONNX Runtime (pip install 'dicom-ai[gpu]'), CUDA 13 and cuDNN 9 are needed"
+_BROKEN = (
+    "onnxruntime is installed but broken (onnxruntime and onnxruntime-gpu exclude each other): "
+    "pip uninstall -y onnxruntime onnxruntime-gpu, then pip install 'dicom-ai[cpu]' or 'dicom-ai[gpu]'"
+)
+
+
+class Runner(Protocol):
+    """Loaded weights. run() may be called from several threads."""
+
+    @property
+    def device(self) -> str:
+        """What it really runs on: "CPU" or "CUDA:0"."""
+
+    @property
+    def runtime(self) -> str:
+        """The name and version of what runs it."""
+
+    def run(self, *inputs: np.ndarray) -> tuple[np.ndarray, ...]:
+        """Return all outputs for all inputs, both in the order of the graph."""
+
+
+class OnnxSession:
+    """An ONNX Runtime session."""
+
+    def __init__(self, path: Path, *, device: str = "auto", threads: int = 0) -> None:
+        """Open a file; raises ModelError. threads: CPU threads of one run, 0 for as many as there are cores."""
+        runtime = load_onnxruntime()
+        options = runtime.SessionOptions()
+        options.intra_op_num_threads = threads
+        options.log_severity_level = 3  # a GPU that is absent is told by `device`, not by the library's log
+        try:
+            self._session = runtime.InferenceSession(str(path), options, providers=_providers(runtime, device))
+        except _failures() as error:
+            raise ModelError(f"{path}: ONNX Runtime cannot load it: {error}") from error
+        self.inputs: tuple[str, ...] = tuple(value.name for value in self._session.get_inputs())
+        self.outputs: tuple[str, ...] = tuple(value.name for value in self._session.get_outputs())
+        self.runtime = f"ONNX Runtime {runtime.__version__}"
+        self._dtypes = [np.dtype(_ONNX_TYPES.get(value.type, np.float32)) for value in self._session.get_inputs()]
+        self._path = path
+        if device == "require_gpu" and self.device == "CPU":
+            raise ModelError(f"{path}: no GPU session could be made and require_gpu is set: {_GPU_HELP}")
+
+    @property
+    def device(self) -> str:
+        """What the session really runs on, from the session itself: an installed provider may have failed to start."""
+        return "CUDA:0" if "CUDAExecutionProvider" in self._session.get_providers() else "CPU"
+
+    def run(self, *inputs: np.ndarray) -> tuple[np.ndarray, ...]:
+        """Return all outputs; raises ModelError where the graph does not take the inputs."""
+        if len(inputs) != len(self.inputs):
+            raise ModelError(f"{self._path}: {len(inputs)} inputs given where the graph takes {len(self.inputs)}")
+        feeds = {
+            name: np.ascontiguousarray(array, dtype)
+            for name, array, dtype in zip(self.inputs, inputs, self._dtypes, strict=True)
+        }
+        try:
+            return tuple(self._session.run(None, feeds))
+        except _failures() as error:
+            raise ModelError(f"{self._path}: the run failed: {error}") from error
+
+
+class TorchRunner:
+    """A torch network with the weights of an ONNX file."""
+
+    def __init__(self, net: Any, path: Path, *, device: str = "auto", threads: int = 0) -> None:
+        """Give a network its weights; raises ModelError. threads: as OnnxSession, for the whole process."""
+        torch = load_torch()
+        cuda = device != "cpu" and torch.cuda.is_available()
+        if device == "require_gpu" and not cuda:
+            raise ModelError(f"{path}: torch {torch.__version__} finds no GPU and require_gpu is set")
+        if threads:
+            torch.set_num_threads(threads)
+        give_weights(net, path)
+        self._torch = torch
+        self._place = torch.device("cuda:0" if cuda else "cpu")
+        self._net = net.eval().to(self._place)
+        self.device = "CUDA:0" if cuda else "CPU"
+        self.runtime = f"torch {torch.__version__}"
+
+    def run(self, *inputs: np.ndarray) -> tuple[np.ndarray, ...]:
+        """Return all outputs; a network that gives one tensor gives a tuple of one."""
+        torch = self._torch
+        with torch.inference_mode():
+            tensors = [torch.from_numpy(np.ascontiguousarray(array, np.float32)).to(self._place) for array in inputs]
+            outputs = self._net(*tensors)
+        outputs = outputs if isinstance(outputs, Sequence) else (outputs,)
+        return tuple(output.float().cpu().numpy() for output in outputs)
+
+
+def open_runner(
+    path: Path, *, runtime: str, device: str, threads: int = 0, build_net: Callable[[], Any] | None = None
+) -> Runner:
+    """Open weights on a runtime of RUNTIMES and a device of DEVICES; raises ModelError.
+
+    build_net: makes the network for torch; where the family has none, ONNX Runtime is taken.
+    """
+    if runtime == "torch" and build_net is not None:
+        load_torch()
+        return TorchRunner(build_net(), path, device=device, threads=threads)
+    return OnnxSession(path, device=device, threads=threads)
+
+
+def give_weights(net: Any, path: Path) -> None:
+    """Load the initializers of an ONNX file into a torch network by name; raises ModelError naming what is wrong."""
+    torch = load_torch()
+    found = initializers(path)
+    state = net.state_dict()
+    wanted = {name for name in state if not name.endswith("num_batches_tracked")}
+    missing = sorted(wanted - set(found))
+    if missing:
+        raise ModelError(f"{path}: no weights named {missing[0]!r} ({len(missing)} missing) for the torch network")
+    for name in wanted:
+        if tuple(found[name].shape) != tuple(state[name].shape):
+            shapes = f"{tuple(found[name].shape)} where the network has {tuple(state[name].shape)}"
+            raise ModelError(f"{path}: weights {name!r} of shape {shapes}")
+    weights = {name: torch.from_numpy(found[name].astype(np.float32)) for name in wanted}
+    net.load_state_dict(weights, strict=False)
+
+
+def load_onnxruntime() -> ModuleType:
+    """Return the onnxruntime module; raises ModelError with what to install where it is missing or broken."""
+    try:
+        module = import_module("onnxruntime")
+    except ImportError as error:
+        raise ModelError(f"ONNX Runtime cannot be imported ({error}): pip install 'dicom-ai[cpu]'") from error
+    if not hasattr(module, "InferenceSession"):
+        raise ModelError(_BROKEN)
+    return module
+
+
+def load_torch() -> Any:
+    """Return the torch module; raises ModelError with what to install where it is missing."""
+    try:
+        return import_module("torch")
+    except ImportError as error:
+        raise ModelError(f"torch cannot be imported ({error}): pip install 'dicom-ai[torch]'") from error
+
+
+_ONNX_TYPES = {
+    "tensor(float)": np.float32,
+    "tensor(float16)": np.float16,
+    "tensor(double)": np.float64,
+    "tensor(uint8)": np.uint8,
+    "tensor(int32)": np.int32,
+    "tensor(int64)": np.int64,
+}
+
+
+def _failures() -> tuple[type[Exception], ...]:
+    """What ONNX Runtime raises: a dozen classes of its own without a common parent."""
+    state = vars(import_module("onnxruntime.capi.onnxruntime_pybind11_state"))
+    own = tuple(kind for kind in state.values() if isinstance(kind, type) and issubclass(kind, Exception))
+    return (*own, RuntimeError, ValueError)
+
+
+def _providers(runtime: ModuleType, device: str) -> list[str]:
+    if device not in DEVICES:
+        raise ModelError(f"device {device!r} is not one of {', '.join(DEVICES)}")
+    wanted = ["CPUExecutionProvider"] if device == "cpu" else ["CUDAExecutionProvider", "CPUExecutionProvider"]
+    available = runtime.get_available_providers()
+    return [name for name in wanted if name in available]
