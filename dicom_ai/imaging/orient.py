@@ -25,7 +25,7 @@ def axial_first(volume: Volume) -> Volume:
 
 
 def reorient_like(array: np.ndarray, of: Volume, like: Volume) -> np.ndarray:
-    """Return an array that lies on the grid `of`, turned to the grid `like`, which holds the same voxels in another order.
+    """Return an array that lies on the grid `of`, turned to the grid `like`: the same voxels in another order.
 
     It is the inverse of axial_first when `of` is the turned volume and `like` the original.
     array: shape of `of`; the result has the shape of `like` and is contiguous.
@@ -60,7 +60,7 @@ def _step_between(of: Volume, like: Volume) -> np.ndarray:
 def _turned(volume: Volume, step: np.ndarray) -> Volume:
     """Return the volume whose axis k runs along the own axis and sign that column k of a signed permutation names."""
     order = np.abs(step).argmax(axis=0)
-    flipped = [axis for axis in range(3) if step[order[axis], axis] < 0]
+    flipped = tuple(axis for axis in range(3) if step[order[axis], axis] < 0)
     voxels = np.flip(volume.voxels.transpose(order), axis=flipped)
     start = np.where(step.sum(axis=1) < 0, np.array(volume.shape) - 1, 0)
     affine = np.eye(4)
