@@ -1,0 +1,69 @@
+"""The schema's version: bring a database to the tables of this release, or say that it is not there."""
+
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+from alembic import command
+from alembic.autogenerate import compare_metadata
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+
+from dicom_ai.errors import ConfigError
+from dicom_ai.storage.database import Database
+from dicom_ai.storage.tables import Table
+
+MIGRATIONS = Path(__file__).parent / "migrations"
+LOCK_KEY = 0x64636D6169  # any number, the same in every process: "dcmai"
+
+
+def upgrade(database: Database, *, to: str = "head") -> None:
+    """Bring the database to a revision, the newest by default; safe when several processes start at once."""
+    _migrate(database, command.upgrade, to)
+
+
+def downgrade(database: Database, *, to: str) -> None:
+    """Take the database back to a revision ("base" drops everything)."""
+    _migrate(database, command.downgrade, to)
+
+
+def newest() -> str:
+    """Return the revision that this release needs."""
+    return str(ScriptDirectory(str(MIGRATIONS)).get_current_head())
+
+
+def current(database: Database) -> str | None:
+    """Return the revision the database is at; None when it is empty."""
+    with database.engine.connect() as connection:
+        return MigrationContext.configure(connection).get_current_revision()
+
+
+def require_newest(database: Database) -> None:
+    """Raise ConfigError unless the database is at the revision this release needs."""
+    found = current(database)
+    if found != newest():
+        raise ConfigError(
+            f"the database is at revision {found or 'none'}, {newest()} is needed: run dicom-ai db upgrade"
+        )
+
+
+def drift(database: Database) -> list[Any]:
+    """Return what differs between the database and the tables of this release; empty when they agree."""
+    with database.engine.connect() as connection:
+        context = MigrationContext.configure(connection, opts={"compare_type": True})
+        return list(compare_metadata(context, Table.metadata))
+
+
+def _migrate(database: Database, action: Any, revision: str) -> None:
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS))
+    with database.engine.connect() as connection:
+        if database.is_sqlite:  # a batch migration drops and renames tables; only outside a transaction can this change
+            connection.connection.execute("PRAGMA foreign_keys=OFF")
+        with connection.begin():
+            if not database.is_sqlite:
+                connection.execute(sa.text("SELECT pg_advisory_xact_lock(:key)"), {"key": LOCK_KEY})
+            config.attributes["connection"] = connection
+            action(config, revision)
+        connection.invalidate()  # the next user of the pool gets a connection with foreign keys checked

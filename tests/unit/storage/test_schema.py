@@ -1,0 +1,27 @@
+from pathlib import Path
+
+import pytest
+
+from dicom_ai.errors import ConfigError
+from dicom_ai.storage import schema
+from dicom_ai.storage.database import Database
+
+
+def test_the_migrations_make_the_tables_of_this_release(database: Database) -> None:
+    assert schema.current(database) == schema.newest()
+    assert schema.drift(database) == []
+
+
+def test_going_back_to_base_and_up_again_ends_at_the_same_tables(database: Database) -> None:
+    schema.downgrade(database, to="base")
+    schema.upgrade(database)
+
+    assert schema.drift(database) == []
+
+
+def test_an_empty_database_is_refused_with_what_to_do(tmp_path: Path) -> None:
+    empty = Database(f"sqlite:///{tmp_path / 'empty.db'}")
+
+    with pytest.raises(ConfigError, match=r"revision none, .* is needed: run dicom-ai db upgrade"):
+        schema.require_newest(empty)
+    empty.close()
