@@ -1,0 +1,31 @@
+import pytest
+
+from dicom_ai.errors import RuleError
+from dicom_ai.storage import audit, rules
+from dicom_ai.storage.database import Database
+
+RULES = {"rules": [{"name": "cord", "state": "shadow"}]}
+
+
+def test_a_new_database_has_no_rules(database: Database) -> None:
+    with database.read() as session:
+        assert rules.current(session) is None
+
+
+def test_every_save_is_a_version_that_says_who(database: Database) -> None:
+    with database.write() as session:
+        rules.save(session, RULES, author="seed", note="first start")
+        rules.save(session, {"rules": []}, author="anna", note="emptied")
+
+    with database.read() as session:
+        newest = rules.current(session)
+        assert newest is not None
+        assert (newest.version, newest.author, newest.content) == (2, "anna", {"rules": []})
+        assert rules.version(session, 1).content == RULES
+        assert [item.version for item in rules.history(session)] == [2, 1]
+        assert [event.actor for event in audit.events(session)] == ["seed", "anna"]
+
+
+def test_a_version_that_never_was_is_an_error_that_names_it(database: Database) -> None:
+    with database.read() as session, pytest.raises(RuleError, match="no version 7"):
+        rules.version(session, 7)
