@@ -6,6 +6,7 @@ float_data 4, int32_data 5, int64_data 7, name 8, raw_data 9, double_data 10, da
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -15,7 +16,7 @@ _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 _GRAPH, _INITIALIZER = 7, 5
 _DIMS, _DATA_TYPE, _NAME, _RAW_DATA, _DATA_LOCATION = 1, 2, 8, 9, 14
 
-DTYPES: dict[int, np.dtype] = {
+DTYPES: dict[int, np.dtype[Any]] = {
     1: np.dtype("<f4"),
     2: np.dtype("u1"),
     3: np.dtype("i1"),
@@ -27,7 +28,7 @@ DTYPES: dict[int, np.dtype] = {
 }
 """TensorProto.DataType -> how raw_data is laid out (always little endian)."""
 
-_TYPED_FIELDS = {4: np.dtype("<f4"), 10: np.dtype("<f8")}
+_TYPED_FIELDS: dict[int, np.dtype[Any]] = {4: np.dtype("<f4"), 10: np.dtype("<f8")}
 
 
 def initializers(path: Path) -> dict[str, np.ndarray]:

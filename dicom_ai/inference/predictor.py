@@ -5,6 +5,7 @@ registry.FAMILIES. A family that can also run on torch gives `build_net(manifest
 same module.
 """
 
+import hashlib
 from collections.abc import Callable
 from typing import Protocol
 
@@ -48,6 +49,23 @@ class Runners(Protocol):
 
     def open(self, role: str) -> Runner:
         """Return the runner of the weights with this role; raises ModelError."""
+
+
+def reference_of(manifest: Manifest, *runners: Runner) -> ModelReference:
+    """Return what identifies a loaded model.
+
+    Its digest is the SHA-256 over the sorted SHA-256 digests (hex, one a line) of its weight files; its device and
+    notes are what its runners really use.
+    """
+    digests = "\n".join(sorted(weights.sha256 for weights in manifest.weights))
+    return ModelReference(
+        name=manifest.name,
+        version=manifest.version,
+        family=manifest.family,
+        digest=hashlib.sha256(digests.encode("ascii")).hexdigest(),
+        device=" and ".join(sorted({runner.device for runner in runners})) or "CPU",
+        notes=tuple(sorted({runner.runtime for runner in runners})),
+    )
 
 
 def check_input(spec: InputSpec, image: SourceImage, *, modality: str) -> None:
