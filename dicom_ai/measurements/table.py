@@ -1,0 +1,235 @@
+"""Every number this product reports, once: SR, CSV, findings.json and docs/measurements.md take their words from here.
+
+To add a measurement: add a row here and a function that computes it; dicom/codes.py codes the row's concept.
+"""
+
+import math
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from dicom_ai.domain.findings import Quantity
+
+
+@dataclass(frozen=True, slots=True)
+class MeasurementDefinition:
+    """One row of the table.
+
+    name: what viewers show; {site} stands for where ("C3"). It reads alone: viewers hide the derivation.
+    unit: UCUM. decimals: values are rounded to these before anything is written.
+    formula, valid_when, source: sentences for the docs. sign: what a positive value means, where it can be negative.
+    concept: key of the quantity's concept in dicom/codes.py. derivation: "", "mean", "sd", "min" or "max".
+    """
+
+    key: str
+    name: str
+    unit: str
+    decimals: int
+    formula: str
+    valid_when: str
+    source: str
+    concept: str
+    derivation: str = ""
+    sign: str = ""
+
+    def displayed_name(self, site: str) -> str:
+        """Return the name that stands beside the number, at most 64 characters for sites of at most 40 (SR, VR LO)."""
+        return self.name.format(site=site)
+
+
+_CSA_VALID = (
+    "voxels across the cord are at most 1.5 mm in both directions; at least 3 slices of the site can be measured: "
+    "not within 2 mm of the mask's ends (at least one slice), not touching the border of the image"
+)
+_SHAPE_VALID = "as for CSA"
+_AREA = "sum of soft values x pixel area x cosine between slice normal and cord, per slice"
+_SCT = "SCT process_seg (De Leener 2017, doi 10.1016/j.neuroimage.2016.10.009)"
+_SOFT = "soft mask: Bedard 2025, arXiv 2310.15402; exact cosine: this project"
+_NORMS = "Valosek 2024, doi 10.1162/imag_a_00075"
+
+_ROWS = (
+    MeasurementDefinition(
+        "csa_mean", "Mean CSA over {site}", "mm2", 1, f"mean over slices of: {_AREA}", _CSA_VALID, _SOFT, "area", "mean"
+    ),
+    MeasurementDefinition(
+        "csa_sd",
+        "SD of CSA over {site}",
+        "mm2",
+        1,
+        f"population standard deviation over slices of: {_AREA}",
+        _CSA_VALID,
+        _SOFT,
+        "area",
+        "sd",
+    ),
+    MeasurementDefinition(
+        "csa_min",
+        "Minimum CSA over {site}",
+        "mm2",
+        1,
+        f"smallest over slices of: {_AREA}",
+        _CSA_VALID,
+        _SOFT,
+        "area",
+        "min",
+    ),
+    MeasurementDefinition(
+        "csa_max",
+        "Maximum CSA over {site}",
+        "mm2",
+        1,
+        f"largest over slices of: {_AREA}",
+        _CSA_VALID,
+        _SOFT,
+        "area",
+        "max",
+    ),
+    MeasurementDefinition(
+        "csa_slices",
+        "Slices measured",
+        "1",
+        0,
+        "number of slices of the site whose CSA could be measured",
+        "always",
+        "this project",
+        "slice_count",
+    ),
+    MeasurementDefinition(
+        "csa_slice",
+        "CSA in the outlined slice",
+        "mm2",
+        1,
+        f"{_AREA}, of the one slice whose outline the group carries",
+        "as for CSA, for that slice; source slices cut the cord across",
+        _SOFT,
+        "area",
+    ),
+    MeasurementDefinition(
+        "ap_mean",
+        "Mean AP diameter over {site}",
+        "mm",
+        1,
+        "mean over slices of: thickness from front to back, averaged over a strip 3 mm wide through the centroid, seen "
+        "along the cord and turned with the section",
+        _SHAPE_VALID,
+        f"{_SCT}, as since version 7.2",
+        "ap_diameter",
+        "mean",
+    ),
+    MeasurementDefinition(
+        "rl_mean",
+        "Mean RL diameter over {site}",
+        "mm",
+        1,
+        "mean over slices of: 4 x square root of the variance from right to left of the section across the cord, less "
+        "the blur of the voxels (the axis of the ellipse with the same second moments)",
+        _SHAPE_VALID,
+        _SCT,
+        "rl_diameter",
+        "mean",
+    ),
+    MeasurementDefinition(
+        "ap_midsagittal",
+        "Mid-sagittal AP diameter over {site}",
+        "mm",
+        1,
+        "mean over slices of: thickness from front to back in the strip through the centroid, 3 mm or one voxel wide",
+        "voxels are at most 1.5 mm from front to back but wider from right to left (thick sagittal slices), so that "
+        "CSA is withheld; at least 3 slices",
+        "this project",
+        "ap_diameter",
+        "mean",
+    ),
+    MeasurementDefinition(
+        "eccentricity_mean",
+        "Mean eccentricity over {site}",
+        "1",
+        2,
+        "mean over slices of: square root of 1 - smallest / largest variance of the section across the cord",
+        _SHAPE_VALID,
+        _SCT,
+        "eccentricity",
+        "mean",
+    ),
+    MeasurementDefinition(
+        "solidity_mean",
+        "Mean solidity over {site}",
+        "1",
+        2,
+        "mean over slices of: area inside the outline at half value / area of its convex hull",
+        _SHAPE_VALID,
+        _SCT,
+        "solidity",
+        "mean",
+    ),
+    MeasurementDefinition(
+        "angle_max",
+        "Maximum cord angle over {site}",
+        "deg",
+        0,
+        "largest over slices of: angle between slice normal and cord",
+        _SHAPE_VALID,
+        "this project",
+        "angle",
+        "max",
+    ),
+    MeasurementDefinition(
+        "cord_length",
+        "Length of the cord seen",
+        "mm",
+        0,
+        "arc length of the centre-line from the top of the highest to the bottom of the lowest slice with cord",
+        "cord seen in at least 3 slices",
+        "this project",
+        "length",
+    ),
+    MeasurementDefinition(
+        "csa_z",
+        "Z-score of CSA over {site}",
+        "1",
+        1,
+        "(mean CSA - the model's own offset - mean of the cohort) / standard deviation of the cohort",
+        "T2w; age within the cohort's; C1-T10; the model card states the model's offset against the cohort's segmenter",
+        _NORMS,
+        "z_score",
+        sign="positive: larger than the mean of the cohort",
+    ),
+    MeasurementDefinition(
+        "csa_percentile",
+        "Percentile of CSA over {site}",
+        "%",
+        0,
+        "share of the cohort with a smaller CSA, ties counted half (mean CSA less the model's own offset)",
+        "as for the z-score",
+        _NORMS,
+        "percentile",
+    ),
+)
+
+MEASUREMENTS: MappingProxyType[str, MeasurementDefinition] = MappingProxyType({row.key: row for row in _ROWS})
+"""Key -> row. The key is what a Quantity carries."""
+
+
+def quantity(key: str, value: float | None, *, reason: str = "") -> Quantity:
+    """Return a value rounded to its row's decimals; None, or a value that is not finite, needs a reason."""
+    row = MEASUREMENTS[key]
+    if value is None or not math.isfinite(value):
+        return Quantity(key, None, reason or "the value is not a finite number")
+    return Quantity(key, round(float(value), row.decimals) + 0.0)
+
+
+def measurements_page() -> str:
+    """Return docs/measurements.md, generated from the table."""
+    lines = [
+        "# Measurements",
+        "",
+        "Generated from `dicom_ai/measurements/table.py`; do not edit. SR, CSV and findings.json use these names, units and",
+        "decimals. *site* is a vertebral level, several levels pooled, a stretch of the cord, or the cord seen.",
+        "",
+    ]
+    for row in MEASUREMENTS.values():
+        lines += [f"## {row.name.format(site='*site*')}", ""]
+        lines += [f"- key: `{row.key}`", f"- unit (UCUM): `{row.unit}`, {row.decimals} decimals"]
+        lines += [f"- formula: {row.formula}", f"- valid when: {row.valid_when}"]
+        lines += [f"- sign: {row.sign}"] if row.sign else []
+        lines += [f"- source: {row.source}", ""]
+    return "\n".join(lines).rstrip() + "\n"
