@@ -1,0 +1,319 @@
+"""What an administrator sets: one TOML file, overridden by environment variables, read once, frozen.
+
+A key is a field here, with its description; config/dicom-ai.toml is made from them (`dicom-ai serve --print-settings`).
+DICOM_AI_NODE__PORT=104 overrides `port` of `[node]`. A key that does not exist is refused with its name.
+"""
+
+import json
+import os
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from dicom_ai.errors import ConfigError
+
+DEFAULT_FILE = Path("/etc/dicom-ai/dicom-ai.toml")
+FILE_VARIABLE = "DICOM_AI_CONFIG"
+TEST_DATA_VARIABLE = "DICOM_AI_DATA"
+AE_TITLE = r"^[\x21-\x5b\x5d-\x7e]([\x20-\x5b\x5d-\x7e]{0,14}[\x21-\x5b\x5d-\x7e])?$"  # PS3.5 6.2, VR AE
+
+AeTitle = Annotated[str, Field(pattern=AE_TITLE)]
+Seconds = Annotated[float, Field(gt=0)]
+OptionalPath = Annotated[Path | None, BeforeValidator(lambda value: value or None)]  # "" is how TOML says none
+Port = Annotated[int, Field(ge=0, le=65535)]
+
+
+class Section(BaseModel):
+    """A table of the settings file: frozen, and strict about its keys."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Node(Section):
+    """The node on the network."""
+
+    ae_title: AeTitle = Field(default="DICOM_AI", description="AE title of the node, as the PACS calls it.")
+    address: str = Field(
+        default="0.0.0.0",
+        description="Address to listen on. Every interface by default; who may connect is decided by [[peers]].",
+    )
+    port: Port = Field(default=11112, description="TCP port to listen on without TLS.")
+    check_called_ae_title: bool = Field(default=True, description="Reject callers that call another AE title.")
+    maximum_associations: int = Field(default=25, ge=1, description="Associations in at once.")
+
+
+class Tls(Section):
+    """TLS for what comes in; off while certificate is empty."""
+
+    port: Port = Field(default=2762, description="TCP port to listen on with TLS.")
+    certificate: OptionalPath = Field(
+        default=None, description="PEM file with the node's certificate; empty for no TLS."
+    )
+    key: OptionalPath = Field(default=None, description="PEM file with its private key.")
+    authorities: OptionalPath = Field(
+        default=None, description="PEM file of authorities: every peer must show a certificate they signed."
+    )
+
+
+class Peer(Section):
+    """Who may connect. Without any, every association is rejected."""
+
+    ae_title: AeTitle = Field(description="AE title the peer calls from.")
+    addresses: tuple[str, ...] = Field(
+        default=(), description='IP addresses, networks ("10.0.0.0/24") or host names it may come from; none: any.'
+    )
+
+
+class DestinationSettings(Section):
+    """Where results go. Rules name destinations by name."""
+
+    name: str = Field(min_length=1, max_length=128, description="Name that rules use.")
+    kind: Literal["c_store", "stow_rs", "folder"] = Field(description="How results get there.")
+    parameters: dict[str, str | int | float | bool] = Field(
+        default_factory=dict, description="What that kind needs; docs/reference/destinations.md lists it."
+    )
+
+
+class Storage(Section):
+    """Where things are kept."""
+
+    data_dir: Path = Field(
+        default=Path("/var/lib/dicom-ai"), description="Folder of images, results and the SQLite file."
+    )
+    database_url: str = Field(
+        default="",
+        description='Database; empty: SQLite in data_dir. "postgresql+psycopg://user:password@host/name": PostgreSQL.',
+    )
+    reserve_bytes: int = Field(
+        default=2_000_000_000, ge=0, description="Free disk space below which images are refused (A700), in bytes."
+    )
+
+
+class Timing(Section):
+    """How long the node waits before it acts."""
+
+    series_quiet_s: Seconds = Field(
+        default=30, description="A series may be analysed when no image came for this long."
+    )
+    study_quiet_s: Seconds = Field(
+        default=600, description="A study may be reported when no image came for this long; a rule may choose less."
+    )
+    report_limit_s: Seconds = Field(
+        default=3600,
+        description="A quiet study is reported with what there is (PARTIAL) when its analyses take longer.",
+    )
+    association_stale_s: Seconds = Field(
+        default=180, description="An open association counts as gone when its process has not shown it for this long."
+    )
+    clock_s: Seconds = Field(default=2, description="How often the clock looks for work that is due.")
+    lease_s: Seconds = Field(default=60, description="A worker that has not shown life for this long has lost its job.")
+    token_gap_s: Seconds = Field(
+        default=10, description="The clock rings again for the same waiting work after this long."
+    )
+    retry_first_s: Seconds = Field(
+        default=30, description="Wait before the second try; it doubles with every further one."
+    )
+    retry_longest_s: Seconds = Field(default=3600, description="Longest wait between two tries.")
+    send_give_up_s: Seconds = Field(
+        default=259_200, description="A result not delivered after this long is given up (3 days)."
+    )
+    maximum_attempts: int = Field(
+        default=5, ge=1, description="Tries of one analysis or report while disk, database or a peer is unavailable."
+    )
+    maximum_lost: int = Field(
+        default=2, ge=1, description="A job that took its worker down this often is parked as failed."
+    )
+
+
+class Timeouts(Section):
+    """Timeouts of the wire."""
+
+    acse_s: Seconds = Field(default=10, description="Association negotiation.")
+    dimse_s: Seconds = Field(default=120, description="Between two DIMSE messages.")
+    network_s: Seconds = Field(default=120, description="A silent association is aborted after this long.")
+    connect_s: Seconds = Field(default=10, description="Opening a connection to a destination.")
+
+
+class Models(Section):
+    """What runs the models."""
+
+    directory: OptionalPath = Field(
+        default=None, description="Folder of model folders; empty: the models shipped with the node."
+    )
+    device: str = Field(
+        default="auto", description='"auto" (CUDA where it works, else CPU), "cpu", "cuda" or "cuda:N".'
+    )
+    runtime: Literal["onnx", "torch"] = Field(default="onnx", description="What runs the weights.")
+    threads: int = Field(default=0, ge=0, description="CPU threads of a model; 0: all cores.")
+
+
+class Workers(Section):
+    """The worker processes and what wakes them."""
+
+    broker_url: str = Field(
+        default="memory://",
+        description='Celery broker that carries wake-up tokens: "memory://" in one process, "redis://host/0" apart.',
+    )
+    gpu_threads: int = Field(default=1, ge=1, description="Analyses at once in one worker of queue gpu.")
+    io_threads: int = Field(
+        default=4,
+        ge=1,
+        description="Threads of a worker of queue io; it has at least two more than there are destinations.",
+    )
+
+
+class Rules(Section):
+    """Routing rules live in the database; the file only seeds an empty one."""
+
+    seed: OptionalPath = Field(
+        default=None,
+        description="TOML file that seeds an empty database, every rule in shadow; empty: the shipped rules.",
+    )
+
+
+class Log(Section):
+    """The log, on standard error. It carries UIDs and job ids, never a patient's name."""
+
+    level: Literal["debug", "info", "warning", "error"] = Field(
+        default="info", description="Least severity that is written."
+    )
+    format: Literal["json", "console"] = Field(
+        default="console", description='"json" for machines, "console" for people.'
+    )
+
+
+class Settings(BaseSettings):
+    """All settings. Lists ([[peers]], [[destinations]]) replace the default list as a whole."""
+
+    model_config = SettingsConfigDict(
+        frozen=True,
+        extra="forbid",
+        env_prefix="DICOM_AI_",
+        env_nested_delimiter="__",
+        nested_model_default_partial_update=True,
+    )
+
+    node: Node = Node()
+    tls: Tls = Tls()
+    peers: tuple[Peer, ...] = ()
+    destinations: tuple[DestinationSettings, ...] = ()
+    storage: Storage = Storage()
+    timing: Timing = Timing()
+    timeouts: Timeouts = Timeouts()
+    models: Models = Models()
+    workers: Workers = Workers()
+    rules: Rules = Rules()
+    log: Log = Log()
+
+    @model_validator(mode="after")
+    def _names_are_unique(self) -> "Settings":
+        names = [destination.name for destination in self.destinations]
+        for name in names:
+            if names.count(name) > 1:
+                raise ValueError(f"two destinations are named {name!r}")
+        return self
+
+    @property
+    def database_url(self) -> str:
+        """The URL to open: the one that is set, or SQLite in the data folder."""
+        return self.storage.database_url or f"sqlite:///{self.storage.data_dir.absolute() / 'dicom-ai.db'}"
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """The environment goes before the file, whose content is handed in."""
+        return (env_settings, init_settings)
+
+
+def read_settings(path: Path | None = None) -> Settings:
+    """Read the settings file and the environment.
+
+    path: the file; None: the one DICOM_AI_CONFIG names, else /etc/dicom-ai/dicom-ai.toml where it exists.
+    Raises ConfigError that names the file, the key, and what is wrong with it.
+    """
+    path = path or _file_from_environment()
+    place = str(path) if path else "settings"
+    try:
+        content = tomllib.loads(path.read_text(encoding="utf-8")) if path else {}
+        _refuse_unknown_variables()
+        return Settings(**content)
+    except OSError as error:
+        raise ConfigError(f"{place}: {error.strerror}") from error
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{place}: {error}") from error
+    except ValidationError as error:
+        raise ConfigError(f"{place}: {'; '.join(_complaints(error))}") from error
+
+
+def as_toml() -> str:
+    """Return a settings file with every key, its description and its default, all commented out."""
+    lines = [
+        "# Settings of dicom-ai: every key, commented out, with its default. Copy to /etc/dicom-ai/dicom-ai.toml.",
+        "# An environment variable goes before this file: DICOM_AI_NODE__PORT=104 sets port of [node].",
+    ]
+    for name, field in Settings.model_fields.items():
+        lines.append("")
+        lines += _section_lines(name, field.annotation)
+    return "\n".join(lines) + "\n"
+
+
+_EXAMPLES: dict[str, tuple[tuple[str, str], ...]] = {
+    "peers": (("ae_title", '"PACS"'), ("addresses", '["192.0.2.10"]')),
+    "destinations": (
+        ("name", '"pacs"'),
+        ("kind", '"c_store"'),
+        ("parameters", '{ host = "192.0.2.10", port = 104, called_ae_title = "PACS" }'),
+    ),
+}
+
+
+def _section_lines(name: str, annotation: Any) -> Iterator[str]:
+    repeated = name in _EXAMPLES
+    section: type[Section] = annotation.__args__[0] if repeated else annotation
+    yield f"# {(section.__doc__ or '').strip()}"
+    yield f"# [[{name}]]" if repeated else f"[{name}]"
+    examples = dict(_EXAMPLES.get(name, ()))
+    for key, field in section.model_fields.items():
+        yield f"# {field.description}"
+        yield f"# {key} = {examples.get(key) or _toml(field.default)}"
+
+
+def _toml(value: Any) -> str:
+    if value is None:
+        return '""'
+    return json.dumps(str(value) if isinstance(value, Path) else value)
+
+
+def _file_from_environment() -> Path | None:
+    named = os.environ.get(FILE_VARIABLE)
+    if named:
+        return Path(named)
+    return DEFAULT_FILE if DEFAULT_FILE.exists() else None
+
+
+def _refuse_unknown_variables() -> None:
+    """Raise ConfigError for a variable of our prefix that names no setting: pydantic-settings would ignore it."""
+    known = {FILE_VARIABLE, TEST_DATA_VARIABLE}
+    for name, field in Settings.model_fields.items():
+        known.add(f"DICOM_AI_{name}".upper())
+        if isinstance(field.annotation, type):
+            known |= {f"DICOM_AI_{name}__{key}".upper() for key in field.annotation.model_fields}
+    for variable in sorted(os.environ):
+        if variable.upper().startswith("DICOM_AI_") and variable.upper() not in known:
+            raise ConfigError(f"environment: {variable} names no setting")
+
+
+def _complaints(error: ValidationError) -> Iterator[str]:
+    for detail in error.errors(include_url=False, include_input=False):
+        key = ".".join(str(part) for part in detail["loc"]) or "settings"
+        yield f"{key}: no such setting" if detail["type"] == "extra_forbidden" else f"{key}: {detail['msg']}"

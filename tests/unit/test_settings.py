@@ -1,0 +1,101 @@
+import re
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from dicom_ai import settings
+from dicom_ai.errors import ConfigError
+
+SHIPPED = Path(__file__).resolve().parents[2] / "config" / "dicom-ai.toml"
+
+
+def written(tmp_path: Path, text: str) -> Path:
+    path = tmp_path / "node.toml"
+    path.write_text(text)
+    return path
+
+
+def test_the_shipped_file_is_made_from_the_settings() -> None:
+    assert SHIPPED.read_text() == settings.as_toml()
+
+
+def test_the_shipped_file_changes_nothing() -> None:
+    assert settings.read_settings(SHIPPED) == settings.Settings()
+
+
+def test_every_key_of_the_shipped_file_can_be_used_as_it_stands(tmp_path: Path) -> None:
+    text = re.sub(r"^# (?=\[\[|[a-z_]+ = )", "", SHIPPED.read_text(), flags=re.MULTILINE)
+    read = settings.read_settings(written(tmp_path, text))
+
+    assert read.peers[0].ae_title == "PACS"
+    assert read.destinations[0].parameters["port"] == 104
+    assert read.timing == settings.Timing()
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("[node]\nprot = 1\n", r"node\.prot: no such setting"),
+        ("nodes = 1\n", "nodes: no such setting"),
+        ("[node]\nport = 70000\n", r"node\.port: .*65535"),
+        ("[[peers]]\nae_title = 'FAR TOO LONG A TITLE'\n", r"peers\.0\.ae_title"),
+        ("[timing]\nseries_quiet_s = -1\n", r"timing\.series_quiet_s"),
+        ("[node\n", "line 1"),
+        (
+            "[[destinations]]\nname='a'\nkind='folder'\n[[destinations]]\nname='a'\nkind='folder'\n",
+            "two destinations are named 'a'",
+        ),
+    ],
+)
+def test_a_wrong_file_is_refused_with_the_file_and_the_key(tmp_path: Path, text: str, complaint: str) -> None:
+    with pytest.raises(ConfigError, match=rf"node\.toml: .*{complaint}"):
+        settings.read_settings(written(tmp_path, text))
+
+
+def test_the_environment_goes_before_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DICOM_AI_NODE__PORT", "104")
+    read = settings.read_settings(written(tmp_path, "[node]\nport = 4242\nae_title = 'NODE'\n"))
+
+    assert (read.node.port, read.node.ae_title) == (104, "NODE")
+
+
+def test_a_misspelt_variable_is_refused_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DICOM_AI_NODE_PORT", "104")
+
+    with pytest.raises(ConfigError, match="DICOM_AI_NODE_PORT names no setting"):
+        settings.read_settings()
+
+
+def test_the_file_may_be_named_by_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DICOM_AI_CONFIG", str(written(tmp_path, "[node]\nport = 4242\n")))
+
+    assert settings.read_settings().node.port == 4242
+
+
+def test_a_missing_file_is_an_error() -> None:
+    with pytest.raises(ConfigError, match="No such file"):
+        settings.read_settings(Path("/no/such/file.toml"))
+
+
+def test_settings_cannot_be_changed() -> None:
+    with pytest.raises(ValidationError, match="frozen"):
+        settings.Settings().node.port = 1  # type: ignore[misc]
+
+
+def test_no_peer_is_admitted_by_default() -> None:
+    assert settings.Settings().peers == ()
+
+
+def test_the_database_is_a_file_in_the_data_folder_unless_told() -> None:
+    plain = settings.Settings(storage=settings.Storage(data_dir=Path("/data")))
+    server = settings.Settings(storage=settings.Storage(database_url="postgresql+psycopg://host/name"))
+
+    assert plain.database_url == "sqlite:////data/dicom-ai.db"
+    assert server.database_url == "postgresql+psycopg://host/name"
+
+
+def test_an_empty_path_means_none(tmp_path: Path) -> None:
+    read = settings.read_settings(written(tmp_path, "[tls]\ncertificate = ''\n"))
+
+    assert read.tls.certificate is None
