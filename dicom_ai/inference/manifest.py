@@ -196,6 +196,8 @@ def _input(table: Table) -> InputSpec:
     for key, value in (("spacing_mm", spec.spacing_mm), ("patch", spec.patch)):
         if value and len(value) != axes:
             raise table.wrong(key, f"{len(value)} values where a {spec.kind} has {axes} axes")
+    if spec.orientation and spec.kind == "radiograph":
+        raise table.wrong("orientation", "a radiograph has none")
     if not spec.modalities:
         raise table.wrong("modalities", "must name at least one")
     table.done()

@@ -1,0 +1,120 @@
+"""`dicom-ai models`: what models there are, whether they can serve, and on what they run."""
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from dicom_ai.inference.registry import CheckReport, ModelStore
+
+_models_option = click.option(
+    "--models",
+    "folder",
+    type=click.Path(file_okay=False, path_type=Path),
+    envvar="DICOM_AI_MODELS_DIR",
+    show_envvar=True,
+    help="Folder of model folders; by default the shipped models.",
+)
+_json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+
+
+@click.group()
+def command() -> None:
+    """List and check the models."""
+
+
+@command.command("list")
+@_models_option
+@_json_option
+def list_models(folder: Path | None, as_json: bool) -> None:
+    """List the models of the folder; nothing is loaded."""
+    store = _store(folder)
+    rows = [_row(store, name) for name in store.names()]
+    if as_json:
+        click.echo(json.dumps(rows, indent=2))
+        return
+    if not rows:
+        click.echo(f"no models in {store.folder}")
+    for row in rows:
+        click.echo(f"{row['name']:<20} {row.get('version', '?'):<10} {row.get('family', ''):<14} {row['says']}")
+
+
+@command.command("check")
+@click.argument("name", required=False)
+@_models_option
+@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or require_gpu.")
+@click.option("--runtime", default="onnx", show_default=True, help="onnx or torch.")
+@_json_option
+def check_models(name: str | None, folder: Path | None, device: str, runtime: str, as_json: bool) -> None:
+    """Check the files, digests, licence and card of one model or of all, and load them.
+
+    Exit status 1 if one of them cannot serve; what to do is said beside it.
+    """
+    store = _store(folder, device=device, runtime=runtime)
+    reports = [store.check(each) for each in ((name,) if name else store.names())]
+    if as_json:
+        click.echo(json.dumps([_as_json(report) for report in reports], indent=2))
+    else:
+        for report in reports:
+            _show(report)
+        if not reports:
+            click.echo(f"no models in {store.folder}; put a model folder there, or name another with --models")
+    sys.exit(0 if reports and all(report.ok for report in reports) else 1)
+
+
+def _store(folder: Path | None, *, device: str = "auto", runtime: str = "onnx") -> "ModelStore":
+    from dicom_ai.inference.registry import ModelStore, default_models_folder
+
+    return ModelStore(folder or default_models_folder(), device=device, runtime=runtime)
+
+
+def _row(store: "ModelStore", name: str) -> dict[str, Any]:
+    from dicom_ai.errors import ModelError
+
+    try:
+        manifest = store.manifest(name)
+    except ModelError as error:
+        return {"name": name, "valid": False, "says": str(error)}
+    return {
+        "name": manifest.name,
+        "valid": True,
+        "says": manifest.description,
+        "version": manifest.version,
+        "family": manifest.family,
+        "licence": manifest.licence,
+        "modalities": list(manifest.input.modalities),
+        "segments": [output.structure.name for output in manifest.outputs],
+        "measurements": list(manifest.measurements),
+    }
+
+
+def _as_json(report: "CheckReport") -> dict[str, Any]:
+    manifest = report.manifest
+    return {
+        "name": report.name,
+        "ok": report.ok,
+        "problems": list(report.problems),
+        "notes": list(report.notes),
+        "version": manifest.version if manifest else None,
+        "licence": manifest.licence if manifest else None,
+        "device": report.device or None,
+        "runtime": report.runtime or None,
+        "size_bytes": report.size_bytes,
+        "load_seconds": round(report.load_seconds, 3),
+    }
+
+
+def _show(report: "CheckReport") -> None:
+    if report.ok and report.manifest:
+        where = f"runs on {report.device} with {report.runtime}"
+        size = f"{report.size_bytes / 1e6:.1f} MB, loads in {report.load_seconds:.1f} s"
+        click.echo(f"{report.name} {report.manifest.version}: ok, {where}; {size}")
+    else:
+        click.echo(f"{report.name}: cannot serve")
+    for problem in report.problems:
+        click.echo(f"  problem: {problem}")
+    for note in report.notes:
+        click.echo(f"  {note}")
