@@ -222,8 +222,9 @@ def measurements_page() -> str:
     lines = [
         "# Measurements",
         "",
-        "Generated from `dicom_ai/measurements/table.py`; do not edit. SR, CSV and findings.json use these names, units and",
-        "decimals. *site* is a vertebral level, several levels pooled, a stretch of the cord, or the cord seen.",
+        "Generated from `dicom_ai/measurements/table.py`; do not edit. SR, CSV and findings.json use these names,",
+        "units and decimals. *site* is a vertebral level, several levels pooled, a stretch of the cord, or",
+        "the cord seen.",
         "",
     ]
     for row in MEASUREMENTS.values():
