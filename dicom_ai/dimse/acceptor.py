@@ -9,6 +9,7 @@ caller opens, and they tell the kernel to acknowledge at once: a sender with Nag
 import queue
 import select
 import socket
+import socketserver
 import ssl
 import struct
 import time
@@ -252,6 +253,11 @@ class ReceivingServer(ThreadedAssociationServer):
 
     def service_actions(self) -> None:
         """Do nothing between connections: the library collects garbage here, and that stops every association."""
+
+    def shutdown(self) -> None:
+        """Stop accepting and close the port; the library's own looks for the server in a list it is not in."""
+        socketserver.BaseServer.shutdown(self)
+        self.server_close()
 
 
 def end_of_connection(event: evt.Event) -> None:

@@ -105,12 +105,13 @@ class Handlers:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Timeouts in seconds, and how many associations may be open at once."""
+    """Timeouts in seconds, how many associations may be open at once, and whether they must call us by our title."""
 
     acse_timeout_s: float = 10
     dimse_timeout_s: float = 120
     network_timeout_s: float = 120
     maximum_associations: int = 25
+    check_called_ae_title: bool = True
 
 
 class Scp:
@@ -204,7 +205,7 @@ class Scp:
             association.kill()
 
     def _reason_to_reject(self, calling: str, called: str, address: str) -> tuple[int, int, int] | None:
-        if called != self._ae_title:
+        if self._limits.check_called_ae_title and called != self._ae_title:
             return CALLED_NOT_RECOGNISED
         if not any(peer.admits(calling, address) for peer in self._peers):
             return CALLING_NOT_RECOGNISED

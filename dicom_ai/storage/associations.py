@@ -37,6 +37,11 @@ def opened(
     session.flush()
 
 
+def is_known(session: Session, association_id: str) -> bool:
+    """Say whether opened() has been called for this association."""
+    return session.get(AssociationRow, association_id) is not None
+
+
 def delivered(session: Session, association_id: str, study_uid: str) -> None:
     """Note that an association delivered an image of a study; belongs in the transaction that records the image."""
     at = now(session)

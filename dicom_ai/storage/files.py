@@ -21,6 +21,7 @@ CHECK_EVERY_BYTES = 64 << 20
 """How much a part may grow before the free space is looked at again."""
 
 LOCKS = 64
+RECEIVED = "received"
 
 
 def free_bytes(folder: Path) -> int:
@@ -215,7 +216,12 @@ def instance_path(study_uid: str, series_uid: str, sop_instance_uid: str, sha256
     study, series, sop = (
         hashlib.sha256(uid.encode()).hexdigest()[:32] for uid in (study_uid, series_uid, sop_instance_uid)
     )
-    return f"received/{study[:2]}/{study}/{series}/{sop}-{sha256[:32]}.dcm"
+    return f"{RECEIVED}/{study[:2]}/{study}/{series}/{sop}-{sha256[:32]}.dcm"
+
+
+def instance_folders() -> Iterator[str]:
+    """Yield every folder that instance_path() can begin with, there or not."""
+    return (f"{RECEIVED}/{number:02x}" for number in range(256))
 
 
 def _remove(descriptor: int, path: Path) -> None:

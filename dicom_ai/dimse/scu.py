@@ -1,0 +1,275 @@
+"""The sending side of the wire: C-STORE, C-ECHO, and the request for storage commitment.
+
+A response that does not come means that nobody knows whether the object is stored, never that it is, nor that it is
+not: pynetdicom gives an empty status then, and can lose a response itself. The object must be sent again.
+"""
+
+import socket
+import ssl
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import structlog
+from pydicom import Dataset, dcmread
+from pydicom.filereader import read_file_meta_info
+from pydicom.uid import UID, ExplicitVRLittleEndian, ImplicitVRLittleEndian
+from pynetdicom import AE, build_context, evt
+from pynetdicom.association import Association
+from pynetdicom.presentation import PresentationContext
+from pynetdicom.sop_class import (  # type: ignore[attr-defined]
+    StorageCommitmentPushModel,
+    StorageCommitmentPushModelInstance,
+    Verification,
+)
+
+from dicom_ai.dimse import contexts, library
+from dicom_ai.errors import DeliveryUnknown, DicomAiError, PeerUnavailable, PermanentRefusal
+
+SUCCESS = 0x0000
+DUPLICATE = 0x0111
+COMMIT = 1
+"""Action type of the Storage Commitment Push Model (PS3.4 table J.3-2)."""
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class RemoteAe:
+    """A peer to call. tls: None for a plain connection."""
+
+    host: str
+    port: int
+    called_ae_title: str
+    calling_ae_title: str
+    tls: ssl.SSLContext | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Timeouts:
+    """In seconds: to connect, to negotiate, for an answer, and for a silent association."""
+
+    connect_s: float = 10
+    acse_s: float = 10
+    dimse_s: float = 120
+    network_s: float = 120
+
+
+@dataclass(frozen=True, slots=True)
+class Outgoing:
+    """A DICOM file to send. sent_before: an earlier try ended without an answer, so that the peer may have it."""
+
+    path: Path
+    sent_before: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class StoreOutcome:
+    """What became of one object. error: None when the peer has it; else who must act. status: None without answer."""
+
+    path: Path
+    status: int | None = None
+    error: DicomAiError | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Object:
+    """What an object says of itself in group 2."""
+
+    sop_class_uid: UID
+    sop_instance_uid: UID
+    transfer_syntax_uid: UID
+
+
+def c_echo(peer: RemoteAe, *, timeouts: Timeouts | None = None) -> float:
+    """Verify a peer; return the round trip in seconds. Raises PeerUnavailable, or PermanentRefusal when rejected."""
+    with _associated(peer, [build_context(Verification)], timeouts or Timeouts()) as association:
+        begin = time.monotonic()
+        status = association.send_c_echo()
+        if "Status" not in status:
+            raise PeerUnavailable(f"{peer.called_ae_title}: no answer to C-ECHO")
+        if status.Status != SUCCESS:
+            raise PermanentRefusal(f"{peer.called_ae_title}: C-ECHO was answered with 0x{status.Status:04X}")
+        return time.monotonic() - begin
+
+
+def c_store(
+    objects: Sequence[Outgoing], peer: RemoteAe, *, timeouts: Timeouts | None = None
+) -> tuple[StoreOutcome, ...]:
+    """Send objects over one association; return what became of each, in order.
+
+    Nothing is raised for what the peer does: each outcome carries its error. Raises ValueError for a file without
+    group 2, and for more kinds of object than an association has contexts.
+    """
+    kinds = [_read_meta(item.path) for item in objects]
+    wanted = contexts.requestor_contexts((kind.sop_class_uid, kind.transfer_syntax_uid) for kind in kinds)
+    outcomes: list[StoreOutcome] = []
+    try:
+        with _associated(peer, wanted, timeouts or Timeouts()) as association:
+            for item, kind in zip(objects, kinds, strict=True):
+                outcomes.append(_store(association, item, kind, peer))
+    except (PeerUnavailable, PermanentRefusal) as error:
+        outcomes += [StoreOutcome(item.path, error=error) for item in objects[len(outcomes) :]]
+    return tuple(outcomes)
+
+
+def request_commitment(
+    peer: RemoteAe, references: Sequence[tuple[str, str]], *, transaction_uid: str, timeouts: Timeouts | None = None
+) -> None:
+    """Ask a peer to commit to objects, (SOP class UID, SOP instance UID) each; its report comes to the listener.
+
+    transaction_uid: new and saved before, for the report names it. Raises PeerUnavailable, or PermanentRefusal where
+    the peer does not offer storage commitment or refuses the request.
+    """
+    information = Dataset()
+    information.TransactionUID = transaction_uid
+    information.ReferencedSOPSequence = [_reference(*reference) for reference in references]
+    wanted = [build_context(StorageCommitmentPushModel, list(contexts.UNCOMPRESSED))]
+    with _associated(peer, wanted, timeouts or Timeouts()) as association:
+        status, _ = association.send_n_action(
+            information, COMMIT, StorageCommitmentPushModel, StorageCommitmentPushModelInstance
+        )
+    if "Status" not in status:
+        raise PeerUnavailable(f"{peer.called_ae_title}: no answer to the request for storage commitment")
+    if status.Status != SUCCESS:
+        raise PermanentRefusal(f"{peer.called_ae_title}: storage commitment was answered 0x{status.Status:04X}")
+
+
+def judge(status: int, *, called: str, sent_before: bool = False) -> DicomAiError | None:
+    """Return what a C-STORE status asks for (PS3.4 B.2.3, PS3.7 C): None where the peer has the object."""
+    if status == SUCCESS or status & 0xF000 == 0xB000:
+        return None
+    if status == DUPLICATE and sent_before:
+        return None
+    if status & 0xFF00 == 0xA700:
+        return PeerUnavailable(f"{called}: out of resources (0x{status:04X})")
+    return PermanentRefusal(f"{called}: refused with 0x{status:04X}")
+
+
+def _store(association: Association, item: Outgoing, kind: _Object, peer: RemoteAe) -> StoreOutcome:
+    if not association.is_established:
+        return StoreOutcome(item.path, error=PeerUnavailable(f"{peer.called_ae_title}: the association ended early"))
+    try:
+        with _in_accepted_syntax(association, item.path, kind) as path:
+            answer = association.send_c_store(path)
+    except PermanentRefusal as error:
+        return StoreOutcome(item.path, error=error)
+    except (OSError, RuntimeError) as error:  # the connection broke, before or while it was sent
+        return StoreOutcome(item.path, error=DeliveryUnknown(f"{peer.called_ae_title}: {type(error).__name__}"))
+    if "Status" not in answer:
+        return StoreOutcome(item.path, error=DeliveryUnknown(f"{peer.called_ae_title}: the answer was lost"))
+    status = int(answer.Status)
+    error_found = judge(status, called=peer.called_ae_title, sent_before=item.sent_before)
+    if status != SUCCESS:
+        log.warning(
+            "C-STORE answered",
+            destination=peer.called_ae_title,
+            sop_instance_uid=str(kind.sop_instance_uid),
+            status=f"0x{status:04X}",
+            stored=error_found is None,
+        )
+    return StoreOutcome(item.path, status, error_found)
+
+
+@contextmanager
+def _in_accepted_syntax(association: Association, path: Path, kind: _Object) -> Iterator[Path]:
+    """Yield the file to send: the object's own, or, where only implicit VR was accepted, a converted copy.
+
+    Raises PermanentRefusal where neither was accepted: nothing is transcoded.
+    """
+    accepted = {
+        context.transfer_syntax[0]
+        for context in association.accepted_contexts
+        if context.abstract_syntax == kind.sop_class_uid
+    }
+    if kind.transfer_syntax_uid in accepted:
+        yield path
+    elif kind.transfer_syntax_uid == ExplicitVRLittleEndian and ImplicitVRLittleEndian in accepted:
+        with tempfile.TemporaryDirectory(prefix="dicom-ai-") as folder:
+            converted = Path(folder) / "implicit.dcm"
+            converted.write_bytes(_as_implicit(path))
+            yield converted
+    else:
+        raise PermanentRefusal(
+            f"{association.acceptor.ae_title}: accepts no {kind.sop_class_uid.name} in {kind.transfer_syntax_uid.name}"
+        )
+
+
+def _as_implicit(path: Path) -> bytes:
+    """Return a file in implicit VR little endian with the content of an explicit VR one."""
+    dataset = dcmread(path)
+    dataset.file_meta.TransferSyntaxUID = ImplicitVRLittleEndian
+    buffer = BytesIO()
+    dataset.save_as(buffer, implicit_vr=True, little_endian=True, enforce_file_format=True)
+    return buffer.getvalue()
+
+
+@contextmanager
+def _associated(peer: RemoteAe, wanted: list[PresentationContext], timeouts: Timeouts) -> Iterator[Association]:
+    """Open an association, release it at the end, and abort it when something is raised.
+
+    Raises PeerUnavailable or PermanentRefusal where it is not established.
+    """
+    library.configure()
+    ae = AE(ae_title=peer.calling_ae_title)
+    ae.connection_timeout = timeouts.connect_s
+    ae.acse_timeout = timeouts.acse_s
+    ae.dimse_timeout = timeouts.dimse_s
+    ae.network_timeout = timeouts.network_s
+    ae.requested_contexts = wanted
+    association = ae.associate(
+        peer.host,
+        peer.port,
+        ae_title=peer.called_ae_title,
+        tls_args=(peer.tls, peer.host) if peer.tls else None,
+        evt_handlers=[(evt.EVT_CONN_OPEN, _send_at_once)],
+    )
+    if not association.is_established:
+        raise _not_established(association, peer)
+    try:
+        yield association
+    except BaseException:
+        association.abort()
+        raise
+    if association.is_established:
+        association.release()
+
+
+def _not_established(association: Association, peer: RemoteAe) -> DicomAiError:
+    """Return the error for an association that was rejected, aborted or never answered."""
+    place = f"{peer.called_ae_title} at {peer.host}:{peer.port}"
+    if association.is_rejected:
+        answer = association.acceptor.primitive
+        if answer is not None and answer.result == 1:  # rejected-permanent, PS3.8 9.3.4
+            return PermanentRefusal(f"{place}: association rejected: {answer.reason_str}")
+        return PeerUnavailable(f"{place}: association rejected for now")
+    if association.rejected_contexts and not association.accepted_contexts:
+        return PermanentRefusal(f"{place}: accepts none of the SOP classes and transfer syntaxes offered")
+    return PeerUnavailable(f"{place}: no association")
+
+
+def _send_at_once(event: Any) -> None:
+    """Turn Nagle's algorithm off: with a peer's delayed acknowledgement it costs 10 ms an object."""
+    connection = event.assoc.dul.socket.socket
+    if connection is not None:
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+
+def _read_meta(path: Path) -> _Object:
+    meta = read_file_meta_info(path)
+    try:
+        return _Object(meta.MediaStorageSOPClassUID, meta.MediaStorageSOPInstanceUID, meta.TransferSyntaxUID)
+    except AttributeError as error:
+        raise ValueError(f"{path.name} is no complete DICOM file") from error
+
+
+def _reference(sop_class_uid: str, sop_instance_uid: str) -> Dataset:
+    item = Dataset()
+    item.ReferencedSOPClassUID = sop_class_uid
+    item.ReferencedSOPInstanceUID = sop_instance_uid
+    return item

@@ -1,0 +1,179 @@
+"""The receiving process: what arrives over DICOM goes to pipeline.receive, and what became of it back as a status.
+
+An image is answered with Success only after its bytes and its row are safe. Everything else is told by the table
+STATUSES, and by docs/conformance.md.
+"""
+
+import threading
+from types import MappingProxyType
+
+import structlog
+
+from dicom_ai.dimse.datastream import Truncated
+from dicom_ai.dimse.scp import Caller, CommitmentReport, Handlers, Limits, Peer, Scp, StoreAnswer, StoreRequest
+from dicom_ai.dimse.tls import server_context
+from dicom_ai.domain.received import Recorded
+from dicom_ai.errors import (
+    ConfigError,
+    DicomAiError,
+    MissingIdentity,
+    NotDicom,
+    RejectedInput,
+    StorageFull,
+    Unavailable,
+)
+from dicom_ai.pipeline import receive
+from dicom_ai.settings import Settings
+from dicom_ai.storage import associations
+from dicom_ai.storage.database import Database
+from dicom_ai.storage.files import FileStore
+
+OUT_OF_RESOURCES = 0xA700
+STATUSES: MappingProxyType[type[DicomAiError], int] = MappingProxyType(
+    {
+        StorageFull: OUT_OF_RESOURCES,
+        Unavailable: OUT_OF_RESOURCES,
+        MissingIdentity: 0xA900,
+        Truncated: 0xC001,
+        NotDicom: 0xC000,
+        RejectedInput: 0xC000,
+    }
+)
+"""Error -> C-STORE status (PS3.4 B.2.3); the first class that fits counts."""
+
+LATER = "cannot be stored now, try again"
+
+
+class Listener:
+    """The storage SCP on its ports, with a thread that shows which associations live.
+
+    start() brings files and index together first, and raises ConfigError or Unavailable when it cannot begin.
+    """
+
+    def __init__(self, settings: Settings, database: Database, files: FileStore) -> None:
+        self._settings = settings
+        self._database = database
+        self._files = files
+        self._name = f"{settings.node.ae_title}:{settings.node.port}"
+        self._stopped = threading.Event()
+        self._beats = threading.Thread(target=self._beat, name="association-beat", daemon=True)
+        self._scp = Scp(
+            settings.node.ae_title,
+            [Peer(peer.ae_title, peer.addresses) for peer in settings.peers],
+            Handlers(self._open_part, self._store, self._closed, self._committed, self._refused),
+            limits=Limits(
+                acse_timeout_s=settings.timeouts.acse_s,
+                dimse_timeout_s=settings.timeouts.dimse_s,
+                network_timeout_s=settings.timeouts.network_s,
+                maximum_associations=settings.node.maximum_associations,
+                check_called_ae_title=settings.node.check_called_ae_title,
+            ),
+        )
+        self.port = 0
+        self.tls_port = 0
+        self.log = structlog.get_logger().bind(process="listener")
+
+    def start(self) -> None:
+        """Reconcile, then listen; returns when the ports are open."""
+        with self._database.write() as session:
+            left_open = associations.close_left_open(session, self._name)
+        found = receive.reconcile(self._files, self._database)
+        self.log.info(
+            "files and index agree",
+            associations_closed=left_open,
+            parts_removed=found.parts,
+            indexed=found.indexed,
+            set_aside=found.set_aside,
+            missing=found.missing,
+        )
+        self._listen()
+        self._beats.start()
+
+    def stop(self, *, grace_s: float = 10) -> None:
+        """Let nobody more in, give what is in flight time to end, and close the rest."""
+        self._stopped.set()
+        self._scp.stop(grace_s)
+        if self._beats.is_alive():
+            self._beats.join()
+        self.log.info("stopped")
+
+    def _listen(self) -> None:
+        node, tls = self._settings.node, self._settings.tls
+        try:
+            self.port = self._scp.listen(node.address, node.port)
+            if tls.certificate and tls.key:
+                context = server_context(tls.certificate, tls.key, authorities=tls.authorities)
+                self.tls_port = self._scp.listen(node.address, tls.port, tls=context)
+        except OSError as error:
+            self._scp.stop(0)
+            raise ConfigError(f"cannot listen on {node.address}: {error.strerror}") from error
+        if not self._settings.peers:
+            self.log.warning("no [[peers]] are configured: every association is rejected")
+        self.log.info("listening", ae_title=node.ae_title, address=node.address, port=self.port, tls_port=self.tls_port)
+
+    def _open_part(self, caller: Caller, sop_class_uid: str, sop_instance_uid: str, syntax: str) -> receive.PartFile:
+        return receive.open_part(self._files, caller, sop_class_uid, sop_instance_uid, syntax)
+
+    def _store(self, request: StoreRequest) -> StoreAnswer:
+        log = self.log.bind(sop_instance_uid=request.sop_instance_uid, association=request.caller.id)
+        try:
+            recorded = receive.run(request, files=self._files, database=self._database, listener=self._name)
+        except RejectedInput as error:
+            status = _status(error)
+            log.warning("refused", status=f"0x{status:04X}", reason=str(error))
+            return StoreAnswer(status, str(error))
+        except Unavailable as error:
+            log.error("not stored", status=f"0x{OUT_OF_RESOURCES:04X}", reason=str(error))
+            return StoreAnswer(OUT_OF_RESOURCES, LATER)
+        except Exception as error:  # noqa: BLE001 - one of the three places: it becomes a status
+            # The object may be fine: the sender keeps it and tries again. Messages of others may hold values of it.
+            log.error("not stored", status=f"0x{OUT_OF_RESOURCES:04X}", error=type(error).__name__, at=_places(error))
+            return StoreAnswer(OUT_OF_RESOURCES, LATER)
+        level = log.warning if recorded is Recorded.CONFLICT else log.debug
+        level("received", outcome=recorded.value)
+        return StoreAnswer()
+
+    def _closed(self, caller: Caller) -> None:
+        try:
+            with self._database.write() as session:
+                associations.closed(session, caller.id)
+        except Unavailable as error:
+            self.log.warning("association not closed in the index; it goes stale", reason=str(error))
+
+    def _refused(self, calling_ae_title: str, address: str, reason: str) -> None:
+        self.log.warning("association rejected", calling_ae_title=calling_ae_title, address=address, reason=reason)
+
+    def _committed(self, report: CommitmentReport) -> None:
+        self.log.info(
+            "storage commitment",
+            transaction_uid=report.transaction_uid,
+            committed=len(report.committed),
+            failed=len(report.failed),
+        )
+
+    def _beat(self) -> None:
+        """Show every few seconds which associations are open, so that a killed process's go stale."""
+        while not self._stopped.wait(self._settings.timing.association_stale_s / 6):
+            open_now = [caller.id for caller in self._scp.callers()]
+            if not open_now:
+                continue
+            try:
+                with self._database.write() as session:
+                    associations.beat(session, open_now)
+            except Unavailable as error:
+                self.log.warning("associations could not be shown alive", reason=str(error))
+
+
+def _status(error: DicomAiError) -> int:
+    return next(status for kind, status in STATUSES.items() if isinstance(error, kind))
+
+
+def _places(error: BaseException) -> list[str]:
+    """Return the traceback as file, line and function: where, without any value of the data set."""
+    places = []
+    trace = error.__traceback__
+    while trace is not None:
+        code = trace.tb_frame.f_code
+        places.append(f"{code.co_filename}:{trace.tb_lineno} {code.co_name}")
+        trace = trace.tb_next
+    return places

@@ -1,0 +1,67 @@
+"""What the index says is on disk, against what is: rows whose file is gone, and files that no row names."""
+
+from collections.abc import Iterable, Sequence
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from dicom_ai.storage import audit
+from dicom_ai.storage.tables import InstanceRow, SeriesRow
+
+KEPT = "kept"
+MISSING = "missing"
+"""standing of a row whose file is gone: it is not processed, and becomes kept again when the same bytes come again."""
+
+
+def paths_below(session: Session, folder: str) -> frozenset[str]:
+    """Return the paths of every row below a folder of the file store, without those known to be missing."""
+    query = sa.select(InstanceRow.path).where(
+        InstanceRow.path >= f"{folder}/", InstanceRow.path < f"{folder}0", InstanceRow.standing != MISSING
+    )  # "0" is the character after "/": the range lets the database use its index, as LIKE would not
+    return frozenset(session.scalars(query))
+
+
+def mark_missing(session: Session, paths: Iterable[str]) -> int:
+    """Note that the files of these rows are gone, and open their series again; return how many were not known yet."""
+    rows = [row for path in paths if (row := _row(session, path)) is not None and row.standing != MISSING]
+    for row in rows:
+        was_processed = row.standing == KEPT
+        row.standing = MISSING
+        audit.record(session, "listener", "file missing", f"instance {row.sop_instance_uid}")
+        if was_processed:
+            _open(session, row)
+    session.flush()
+    return len(rows)
+
+
+def mark_found(session: Session, path: str) -> bool:
+    """Note that the file of a missing row came again; return whether it had been missing."""
+    row = _row(session, path)
+    if row is None or row.standing != MISSING:
+        return False
+    row.standing = "conflict" if _another_is_kept(session, row) else KEPT
+    if row.standing == KEPT:
+        _open(session, row)
+    session.flush()
+    return True
+
+
+def _row(session: Session, path: str) -> InstanceRow | None:
+    return session.scalars(sa.select(InstanceRow).where(InstanceRow.path == path)).one_or_none()
+
+
+def _another_is_kept(session: Session, row: InstanceRow) -> bool:
+    others: Sequence[int] = session.scalars(
+        sa.select(InstanceRow.id).where(
+            InstanceRow.sop_instance_uid == row.sop_instance_uid, InstanceRow.standing == KEPT
+        )
+    ).all()
+    return bool(others)
+
+
+def _open(session: Session, row: InstanceRow) -> None:
+    session.execute(
+        sa.update(SeriesRow)
+        .where(SeriesRow.study_uid == row.study_uid, SeriesRow.series_uid == row.series_uid)
+        .values(revision=SeriesRow.revision + 1)
+    )
