@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 CONSTRAINTS := constraints/cpu.txt
 
-.PHONY: help demo test lint docs validate bench clean
+.PHONY: help demo test lint docs viewer clean
 help:
 	@sed -n 's/^# \(make .*\)/\1/p' Makefile
 # make lint    formatting, style, types and import floors alone
@@ -46,3 +46,14 @@ docs: $(VENV)/.dev
 
 clean:
 	rm -rf $(VENV) demo-out
+
+# make viewer  fetch OHIF and a browser driver for the viewer tests (npm)
+viewer: .cache/viewer/.fetched
+.cache/viewer/.fetched:
+	@mkdir -p .cache/viewer
+	cd .cache/viewer && npm pack --silent @ohif/app@3.13.2 playwright-core@1.65.1 >/dev/null
+	cd .cache/viewer && mkdir -p ohif node_modules/playwright-core \
+	  && tar xzf ohif-app-3.13.2.tgz -C ohif --strip-components=2 package/dist \
+	  && tar xzf playwright-core-1.65.1.tgz -C node_modules/playwright-core --strip-components=1 \
+	  && rm -rf *.tgz ohif/ort ohif/dicom-microscopy-viewer && find ohif -name '*.map' -delete
+	@touch $@

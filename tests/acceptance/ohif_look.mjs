@@ -1,0 +1,60 @@
+// Opens one link in OHIF in headless Chromium and prints, as JSON, what OHIF decoded: the production build exposes its
+// services and cornerstone's cache, so nothing is guessed from pixels.
+import fs from 'fs';
+import os from 'os';
+import path from 'path';
+
+const request = JSON.parse(process.argv[2]);
+const { chromium } = await import(request.driver);
+const profile = fs.mkdtempSync(path.join(os.tmpdir(), 'ohif-'));
+const context = await chromium.launchPersistentContext(profile, {
+  executablePath: request.chromium,
+  headless: true,
+  viewport: { width: 1400, height: 800 },
+  args: ['--no-sandbox', '--use-angle=swiftshader', '--enable-unsafe-swiftshader', '--ignore-gpu-blocklist', '--disable-quic',
+    '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync'],
+});
+const page = context.pages()[0];
+const outside = new Set();
+const errors = [];
+page.on('request', (r) => { const host = new URL(r.url()).hostname; if (host && host !== '127.0.0.1') outside.add(host); });
+page.on('pageerror', (e) => errors.push(e.message));
+
+await page.goto(request.url);
+await page.waitForFunction(() => window.services?.displaySetService?.getActiveDisplaySets?.().length > 0, null, { timeout: 60000 });
+await page.waitForFunction(() => {
+  const sets = window.services.displaySetService.getActiveDisplaySets();
+  const seg = window.services.segmentationService.getSegmentations();
+  const sr = sets.find((d) => d.Modality === 'SR');
+  const wantsSeg = sets.some((d) => d.Modality === 'SEG');
+  return (!wantsSeg || seg.length > 0) && (!sr || sr.isLoaded || !sr.isImagingMeasurementReport || (sr.measurements || []).length > 0);
+}, null, { timeout: 60000 }).catch(() => {});
+await page.waitForTimeout(4000);
+
+const seen = await page.evaluate(() => {
+  const { segmentationService, displaySetService } = window.services;
+  const segmentations = segmentationService.getSegmentations().map((s) => {
+    const held = window.cornerstoneTools.segmentation.state.getSegmentation(s.segmentationId || s.id);
+    const voxels = {};
+    for (const id of held.representationData.Labelmap.imageIds) {
+      const image = window.cornerstone.cache.getImage(id);
+      const data = image.voxelManager ? image.voxelManager.getScalarData() : image.getPixelData();
+      for (const value of data) if (value) voxels[value] = (voxels[value] || 0) + 1;
+    }
+    return { label: s.label, segments: Object.fromEntries(Object.values(s.segments).map((x) => [x.segmentIndex, x.label])), voxels };
+  });
+  const reports = displaySetService.getActiveDisplaySets().filter((d) => d.Modality === 'SR').map((d) => ({
+    measurementReport: Boolean(d.isImagingMeasurementReport),
+    measurements: (d.measurements || []).map((m) => ({ tracking: m.TrackingIdentifier, labels: (m.labels || []).map((l) => `${l.label}: ${l.value}`), loaded: Boolean(m.loaded) })),
+  }));
+  return { segmentations, reports, text: document.body.innerText };
+});
+for (const name of ['Skip all', 'Not now', 'No']) {
+  const button = page.getByText(name, { exact: true });
+  if (await button.count()) { await button.first().click().catch(() => {}); break; }
+}
+await page.waitForTimeout(500);
+await page.screenshot({ path: request.picture });
+console.log(JSON.stringify({ ...seen, errors, outside: [...outside] }));
+await context.close();
+fs.rmSync(profile, { recursive: true, force: true });
