@@ -32,7 +32,7 @@ class MeasurementDefinition:
     sign: str = ""
 
     def displayed_name(self, site: str) -> str:
-        """Return the name that stands beside the number, at most 64 characters for sites of at most 40 (SR, VR LO)."""
+        """Return the name that stands beside the number, at most 64 characters for sites of at most 34 (SR, VR LO)."""
         return self.name.format(site=site)
 
 
