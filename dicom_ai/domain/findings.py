@@ -46,24 +46,6 @@ class Segment:
 
 
 @dataclass(frozen=True, slots=True)
-class Segmentation:
-    """A prediction on the native grid of its source image.
-
-    labels: uint8 or uint16, the shape of the source's voxels or pixels; 0 is background.
-    soft: float32 in [0, 1], same shape: the share of each voxel that is cord (models that give one), else None.
-    segments: one per value in labels; empty when nothing was found.
-    score: how sure the model is that its target is in the image, 0..1.
-    notes: plain sentences for the reader ("no cord found: highest score 0.12 where 0.5 is needed").
-    """
-
-    labels: np.ndarray = field(repr=False)
-    segments: tuple[Segment, ...]
-    score: float
-    soft: np.ndarray | None = field(default=None, repr=False)
-    notes: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
 class VertebraLabel:
     """A vertebra found in an image, ordered from above.
 
@@ -80,6 +62,26 @@ class VertebraLabel:
     centroid_mm: np.ndarray = field(repr=False)
     upper_mm: np.ndarray = field(repr=False)
     lower_mm: np.ndarray = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Segmentation:
+    """A prediction on the native grid of its source image.
+
+    labels: uint8 or uint16, the shape of the source's voxels or pixels; 0 is background.
+    soft: float32 in [0, 1], same shape: the share of each voxel that is cord (models that give one), else None.
+    segments: one per value in labels; empty when nothing was found.
+    score: how sure the model is that its target is in the image, 0..1.
+    notes: plain sentences for the reader ("no cord found: highest score 0.12 where 0.5 is needed").
+    vertebrae: those found, from above, by models that label them.
+    """
+
+    labels: np.ndarray = field(repr=False)
+    segments: tuple[Segment, ...]
+    score: float
+    soft: np.ndarray | None = field(default=None, repr=False)
+    notes: tuple[str, ...] = ()
+    vertebrae: tuple[VertebraLabel, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
