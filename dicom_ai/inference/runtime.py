@@ -1,8 +1,10 @@
 """What runs weights: ONNX Runtime, or torch on the same ONNX file. Arrays in, arrays out; no toolkit is imported early.
 
 torch needs no file of its own: the network is built by its family and takes the initializers of the ONNX file, which
-carry the names of its state_dict. `torch.onnx.export(net, ..., dynamo=True, optimize=False, external_data=False)`
-writes them so (with optimize=True batch normalisation is folded into the convolutions and its names are lost).
+carry the names of its state_dict, as `torch.onnx.export(net, ..., dynamo=True, external_data=False)` writes them.
+Batch normalisation is the exception: the exporter folds it into the convolution before it. Fold it first
+(torch.nn.utils.fuse_conv_bn_eval) and let the family's build_net give the folded network. Weights that do not fit by
+name and shape are refused, never guessed. Half precision is widened.
 """
 
 from collections.abc import Callable, Sequence

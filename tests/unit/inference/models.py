@@ -89,12 +89,13 @@ def graph(
     output: int = TensorProto.FLOAT,
 ) -> onnx.ModelProto:
     """A model from "image" (1, 1, *space) to "scores"."""
-    shape = [1, 1, *(f"size{axis}" for axis in range(space))]
+    sizes = [f"size{axis}" for axis in range(space)]
+    shape, scores_shape = [1, 1, *sizes], [1, "classes", *sizes] if output == TensorProto.FLOAT else [1, *sizes]
     built = helper.make_graph(
         list(nodes),
         "tiny",
         [helper.make_tensor_value_info("image", TensorProto.FLOAT, shape)],
-        [helper.make_tensor_value_info("scores", output, None)],
+        [helper.make_tensor_value_info("scores", output, scores_shape)],
         [numpy_helper.from_array(np.asarray(value), name) for name, value in constants.items()],
     )
     model = helper.make_model(built, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
