@@ -21,6 +21,7 @@ from pydicom.filereader import read_file_meta_info
 from pydicom.uid import UID, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 from pynetdicom import AE, build_context, evt
 from pynetdicom.association import Association
+from pynetdicom.dimse import DIMSEServiceProvider
 from pynetdicom.presentation import PresentationContext
 from pynetdicom.sop_class import (  # type: ignore[attr-defined]
     StorageCommitmentPushModel,
@@ -33,6 +34,7 @@ from dicom_ai.errors import DeliveryUnknown, DicomAiError, PeerUnavailable, Perm
 
 SUCCESS = 0x0000
 DUPLICATE = 0x0111
+PROCESSING_FAILURE, RESOURCE_LIMITATION = 0x0110, 0x0213
 COMMIT = 1
 """Action type of the Storage Commitment Push Model (PS3.4 table J.3-2)."""
 
@@ -146,8 +148,8 @@ def judge(status: int, *, called: str, sent_before: bool = False) -> DicomAiErro
         return None
     if status == DUPLICATE and sent_before:
         return None
-    if status & 0xFF00 == 0xA700:
-        return PeerUnavailable(f"{called}: out of resources (0x{status:04X})")
+    if status & 0xFF00 == 0xA700 or status in (PROCESSING_FAILURE, RESOURCE_LIMITATION):
+        return PeerUnavailable(f"{called}: not now (0x{status:04X})")
     return PermanentRefusal(f"{called}: refused with 0x{status:04X}")
 
 
@@ -222,13 +224,16 @@ def _associated(peer: RemoteAe, wanted: list[PresentationContext], timeouts: Tim
     ae.dimse_timeout = timeouts.dimse_s
     ae.network_timeout = timeouts.network_s
     ae.requested_contexts = wanted
-    association = ae.associate(
-        peer.host,
-        peer.port,
-        ae_title=peer.called_ae_title,
-        tls_args=(peer.tls, peer.host) if peer.tls else None,
-        evt_handlers=[(evt.EVT_CONN_OPEN, _send_at_once)],
-    )
+    try:
+        association = ae.associate(
+            peer.host,
+            peer.port,
+            ae_title=peer.called_ae_title,
+            tls_args=(peer.tls, peer.host) if peer.tls else None,
+            evt_handlers=[(evt.EVT_CONN_OPEN, _prepare)],
+        )
+    except OSError as error:  # the host has no address
+        raise PeerUnavailable(f"{peer.called_ae_title} at {peer.host}:{peer.port}: {error.strerror}") from error
     if not association.is_established:
         raise _not_established(association, peer)
     try:
@@ -253,11 +258,25 @@ def _not_established(association: Association, peer: RemoteAe) -> DicomAiError:
     return PeerUnavailable(f"{place}: no association")
 
 
-def _send_at_once(event: Any) -> None:
-    """Turn Nagle's algorithm off: with a peer's delayed acknowledgement it costs 10 ms an object."""
-    connection = event.assoc.dul.socket.socket
-    if connection is not None:
-        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+class _OneReader(DIMSEServiceProvider):
+    """Gives a response only to who waits for it.
+
+    The association's own loop looks for messages too, and now and then takes the response that send_c_store waits
+    for: the object is stored, and the sender learns it never. We serve no requests on these associations.
+    """
+
+    def get_msg(self, block: bool = False) -> Any:
+        """Return the next message to who waits; nothing to who only looks."""
+        return super().get_msg(block) if block else (None, None)
+
+
+def _prepare(event: evt.Event) -> None:
+    """Make a new connection ours, before anything is sent over it."""
+    event.assoc.dimse = _OneReader(event.assoc)
+    transport = event.assoc.dul.socket
+    if transport is not None and transport.socket is not None:
+        # Nagle's algorithm and a peer's delayed acknowledgement cost 10 ms an object.
+        transport.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
 
 def _read_meta(path: Path) -> _Object:
