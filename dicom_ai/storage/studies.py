@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, aliased
 
 from dicom_ai.domain.received import ReceivedInstance, Recorded
 from dicom_ai.storage import associations, audit
@@ -19,6 +19,7 @@ class KeptSeries:
     """A series as it lies in storage: its images, the digest over them, and whether routing has seen them all.
 
     paths: of its images, relative to the file store, in the order of arrival. digest: over UIDs and bytes, in hex.
+    routed: routing has seen these very images; seen_before: it has seen the series at all.
     """
 
     study_uid: str
@@ -27,6 +28,7 @@ class KeptSeries:
     digest: str
     revision: int
     routed: bool
+    seen_before: bool
     last_received_at: float
 
 
@@ -52,10 +54,21 @@ def record_instance(session: Session, received: ReceivedInstance) -> Recorded:
 
 
 def unrouted(session: Session, *, quiet_s: float) -> Sequence[str]:
-    """Return the studies with a series that routing has not seen and that has been quiet for quiet_s."""
+    """Return the studies with a series that routing has not seen and that has been quiet for quiet_s.
+
+    A study waits while images still come for a series that was routed before: what it asked for must stay comparable.
+    """
+    before = now(session) - quiet_s
+    late = aliased(SeriesRow)
+    still_coming = sa.exists().where(
+        late.study_uid == SeriesRow.study_uid,
+        late.revision != late.routed_revision,
+        late.routed_revision > 0,
+        late.last_received_at > before,
+    )
     query = (
         sa.select(SeriesRow.study_uid)
-        .where(_changed(), SeriesRow.last_received_at <= now(session) - quiet_s)
+        .where(_changed(), SeriesRow.last_received_at <= before, ~still_coming)
         .group_by(SeriesRow.study_uid)
         .order_by(sa.func.min(SeriesRow.last_received_at))
     )
@@ -214,5 +227,6 @@ def _kept_series(session: Session, row: SeriesRow) -> KeptSeries:
         digest=digest_of([(instance.sop_instance_uid, instance.sha256) for instance in instances]),
         revision=row.revision,
         routed=row.revision == row.routed_revision,
+        seen_before=row.routed_revision > 0,
         last_received_at=row.last_received_at,
     )

@@ -150,7 +150,6 @@ class DecisionRow(Table):
     reasons: Mapped[list[Any]]
     rules_version: Mapped[int]
     decided_at: Mapped[float]
-    job_id: Mapped[int | None] = mapped_column(sa.ForeignKey("jobs.id"))
 
 
 class RunRow(Table):

@@ -45,6 +45,19 @@ def upgrade() -> None:
         batch_op.create_index(batch_op.f("ix_audit_at"), ["at"], unique=False)
 
     op.create_table(
+        "decisions",
+        sa.Column("study_uid", sa.String(length=64), nullable=False),
+        sa.Column("series_uid", sa.String(length=64), nullable=False),
+        sa.Column("rule", sa.String(length=128), nullable=False),
+        sa.Column("model", sa.Text(), nullable=False),
+        sa.Column("taken", sa.Boolean(), nullable=False),
+        sa.Column("shadow", sa.Boolean(), nullable=False),
+        sa.Column("reasons", sa.JSON(), nullable=False),
+        sa.Column("rules_version", sa.Integer(), nullable=False),
+        sa.Column("decided_at", sa.Double(), nullable=False),
+        sa.PrimaryKeyConstraint("study_uid", "series_uid", "rule", name=op.f("pk_decisions")),
+    )
+    op.create_table(
         "destinations",
         sa.Column("name", sa.String(length=128), nullable=False),
         sa.Column("owner", sa.String(length=128), nullable=True),
@@ -235,21 +248,6 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("job_id", "number", name=op.f("pk_attempts")),
     )
     op.create_table(
-        "decisions",
-        sa.Column("study_uid", sa.String(length=64), nullable=False),
-        sa.Column("series_uid", sa.String(length=64), nullable=False),
-        sa.Column("rule", sa.String(length=128), nullable=False),
-        sa.Column("model", sa.Text(), nullable=False),
-        sa.Column("taken", sa.Boolean(), nullable=False),
-        sa.Column("shadow", sa.Boolean(), nullable=False),
-        sa.Column("reasons", sa.JSON(), nullable=False),
-        sa.Column("rules_version", sa.Integer(), nullable=False),
-        sa.Column("decided_at", sa.Double(), nullable=False),
-        sa.Column("job_id", sa.Integer(), nullable=True),
-        sa.ForeignKeyConstraint(["job_id"], ["jobs.id"], name=op.f("fk_decisions_job_id_jobs")),
-        sa.PrimaryKeyConstraint("study_uid", "series_uid", "rule", name=op.f("pk_decisions")),
-    )
-    op.create_table(
         "outbox",
         sa.Column("id", sa.Integer(), nullable=False),
         sa.Column("result_id", sa.Integer(), nullable=False),
@@ -294,7 +292,6 @@ def downgrade() -> None:
         batch_op.drop_index("ix_outbox_due")
 
     op.drop_table("outbox")
-    op.drop_table("decisions")
     op.drop_table("attempts")
     with op.batch_alter_table("results", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_results_series_uid"))
@@ -337,6 +334,7 @@ def downgrade() -> None:
 
     op.drop_table("instances")
     op.drop_table("destinations")
+    op.drop_table("decisions")
     with op.batch_alter_table("audit", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_audit_at"))
 

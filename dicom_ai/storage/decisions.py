@@ -1,0 +1,54 @@
+"""What routing last said about every series and rule of a study, with the reasons it gave."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from dicom_ai.storage.database import now
+from dicom_ai.storage.tables import DecisionRow
+
+
+@dataclass(frozen=True, slots=True)
+class StoredDecision:
+    """One decision. reasons: plain sentences, each a predicate and the value it saw."""
+
+    series_uid: str
+    rule: str
+    model: str
+    taken: bool
+    shadow: bool
+    reasons: tuple[str, ...]
+
+
+def replace(session: Session, study_uid: str, decisions: Sequence[StoredDecision], *, rules_version: int) -> None:
+    """Put these decisions in the place of all earlier ones of the study."""
+    session.execute(sa.delete(DecisionRow).where(DecisionRow.study_uid == study_uid))
+    session.add_all(
+        DecisionRow(
+            study_uid=study_uid,
+            series_uid=item.series_uid,
+            rule=item.rule,
+            model=item.model,
+            taken=item.taken,
+            shadow=item.shadow,
+            reasons=list(item.reasons),
+            rules_version=rules_version,
+            decided_at=now(session),
+        )
+        for item in decisions
+    )
+    session.flush()
+
+
+def all_of(session: Session, study_uid: str) -> Sequence[StoredDecision]:
+    """Return the decisions of a study, by series and rule."""
+    rows = session.scalars(
+        sa.select(DecisionRow)
+        .where(DecisionRow.study_uid == study_uid)
+        .order_by(DecisionRow.series_uid, DecisionRow.rule)
+    )
+    return tuple(
+        StoredDecision(row.series_uid, row.rule, row.model, row.taken, row.shadow, tuple(row.reasons)) for row in rows
+    )

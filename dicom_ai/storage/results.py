@@ -1,0 +1,108 @@
+"""Result objects: identities are saved before anything is written, so that a second try makes the same objects."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from pathlib import PurePath
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from dicom_ai.domain.result import ResultIdentity, ResultKind, ResultObject
+from dicom_ai.storage.outbox import OutboxState
+from dicom_ai.storage.tables import OutboxRow, ResultRow, RunRow
+
+Predecessor = tuple[str, str, str]
+
+
+def save_identities(
+    session: Session, run_id: int, identities: Mapping[str, ResultIdentity], *, shadow: bool
+) -> Mapping[str, ResultIdentity]:
+    """Save the identities of a run's objects by slot, and return those that count: the ones saved first."""
+    saved = dict(_identities(session, run_id, shadow=shadow))
+    study_uid = session.get_one(RunRow, run_id).study_uid
+    for slot, identity in identities.items():
+        if slot not in saved:
+            session.add(_row(run_id, study_uid, identity, shadow=shadow))
+            saved[slot] = identity
+    session.flush()
+    return saved
+
+
+def predecessors(session: Session, study_uid: str) -> Mapping[str, Predecessor]:
+    """Return, by slot, the newest object of the study that has left, or may have."""
+    left = sa.exists().where(
+        OutboxRow.result_id == ResultRow.id, OutboxRow.state.in_([OutboxState.SENT, OutboxState.UNKNOWN])
+    )
+    rows = session.scalars(
+        sa.select(ResultRow).where(ResultRow.study_uid == study_uid, left).order_by(ResultRow.run_id)
+    )
+    return {row.slot: (row.study_uid, row.series_uid, row.sop_instance_uid) for row in rows}
+
+
+def written(session: Session, run_id: int, item: ResultObject, *, path: str) -> int:
+    """Note where an object's bytes lie, relative to the data folder; return its id."""
+    row = session.scalars(
+        sa.select(ResultRow).where(
+            ResultRow.run_id == run_id, ResultRow.sop_instance_uid == item.identity.sop_instance_uid
+        )
+    ).one()
+    row.path, row.sop_class_uid, row.source_series_uid = path, item.sop_class_uid, item.source_series_uid
+    session.flush()
+    return row.id
+
+
+def all_of(session: Session, study_uid: str, folder: PurePath) -> Sequence[ResultObject]:
+    """Return the written objects of a study, oldest run first; their paths are below folder."""
+    rows = session.scalars(
+        sa.select(ResultRow)
+        .where(ResultRow.study_uid == study_uid, ResultRow.path.is_not(None))
+        .order_by(ResultRow.run_id, ResultRow.id)
+    ).all()
+    numbers = dict(
+        session.execute(sa.select(RunRow.id, RunRow.number).where(RunRow.study_uid == study_uid)).tuples().all()
+    )
+    return tuple(
+        ResultObject(
+            identity=_identity(row, numbers[row.run_id]),
+            sop_class_uid=row.sop_class_uid or "",
+            study_uid=row.study_uid,
+            source_series_uid=row.source_series_uid or "",
+            path=folder / (row.path or ""),  # type: ignore[arg-type]
+        )
+        for row in rows
+    )
+
+
+def _identities(session: Session, run_id: int, *, shadow: bool) -> Mapping[str, ResultIdentity]:
+    number = session.get_one(RunRow, run_id).number
+    rows = session.scalars(sa.select(ResultRow).where(ResultRow.run_id == run_id, ResultRow.shadow == shadow))
+    return {row.slot: _identity(row, number) for row in rows}
+
+
+def _row(run_id: int, study_uid: str, identity: ResultIdentity, *, shadow: bool) -> ResultRow:
+    return ResultRow(
+        run_id=run_id,
+        shadow=shadow,
+        slot=identity.slot,
+        kind=identity.kind,
+        study_uid=study_uid,
+        series_uid=identity.series_uid,
+        sop_instance_uid=identity.sop_instance_uid,
+        series_number=identity.series_number,
+        created_at=identity.created_at.isoformat(),
+        predecessor=list(identity.predecessor) if identity.predecessor else None,
+    )
+
+
+def _identity(row: ResultRow, number: int) -> ResultIdentity:
+    before = row.predecessor
+    return ResultIdentity(
+        kind=ResultKind(row.kind),
+        series_uid=row.series_uid,
+        sop_instance_uid=row.sop_instance_uid,
+        series_number=row.series_number,
+        run=number,
+        created_at=datetime.fromisoformat(row.created_at),
+        predecessor=(before[0], before[1], before[2]) if before else None,
+        slot=row.slot,
+    )
