@@ -5,7 +5,7 @@ the result is `outside`. Where the new grid is coarser, the source is smoothed f
 """
 
 from collections.abc import Sequence
-from itertools import permutations
+from itertools import permutations, product
 
 import numpy as np
 from scipy import ndimage
@@ -109,6 +109,9 @@ def _fill_outside(
     values: np.ndarray, matrix: np.ndarray, offset: np.ndarray, source_shape: tuple[int, int, int], outside: float
 ) -> None:
     """Set what lies beyond the source's field of view, one slice at a time."""
+    corners = np.array(list(product(*((0, size - 1) for size in values.shape)))) @ matrix.T + offset
+    if (corners >= -0.5).all() and (corners <= np.array(source_shape) - 0.5).all():
+        return  # the map is linear: with its corners inside, the whole grid is
     rows, columns = np.arange(values.shape[1])[:, None], np.arange(values.shape[2])[None, :]
     for index, plane in enumerate(values):
         inside = np.ones(plane.shape, bool)
