@@ -203,9 +203,7 @@ def statuses(session: Session) -> Sequence[DestinationStatus]:
             sa.select(OutboxRow.destination, sa.func.count())
             .where(OutboxRow.state.in_(PENDING))
             .group_by(OutboxRow.destination)
-        )
-        .tuples()
-        .all()
+        ).all()
     )
     return tuple(
         DestinationStatus(row.name, pending.get(row.name, 0), row.failures, row.last_sent_at, row.last_error)
@@ -259,7 +257,7 @@ def _deliveries(session: Session, destination: str, at: float) -> tuple[Delivery
             queued_at=row.queued_at,
             repeated=row.state == OutboxState.UNKNOWN,
         )
-        for row, result in session.execute(query).tuples()
+        for row, result in session.execute(query)
     )
 
 

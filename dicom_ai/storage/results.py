@@ -58,9 +58,7 @@ def all_of(session: Session, study_uid: str, folder: PurePath) -> Sequence[Resul
         .where(ResultRow.study_uid == study_uid, ResultRow.path.is_not(None))
         .order_by(ResultRow.run_id, ResultRow.id)
     ).all()
-    numbers = dict(
-        session.execute(sa.select(RunRow.id, RunRow.number).where(RunRow.study_uid == study_uid)).tuples().all()
-    )
+    numbers = dict(session.execute(sa.select(RunRow.id, RunRow.number).where(RunRow.study_uid == study_uid)).all())
     return tuple(
         ResultObject(
             identity=_identity(row, numbers[row.run_id]),

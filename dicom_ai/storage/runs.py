@@ -288,7 +288,7 @@ def _members(session: Session, run_id: int) -> Sequence[tuple[RunJobRow, JobRow]
         .where(RunJobRow.run_id == run_id)
         .order_by(JobRow.id)
     )
-    return [(row, job) for row, job in session.execute(query).tuples()]
+    return [(row, job) for row, job in session.execute(query)]
 
 
 def _member(row: RunJobRow, job: JobRow) -> Member:
