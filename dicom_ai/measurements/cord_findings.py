@@ -62,7 +62,7 @@ def _findings(
 
 
 def _finding(cord: CordOnSource, segment: Segment, site: Site, *, whole: bool) -> Finding:
-    numbers = site_numbers(cord.profile, site)
+    numbers = site_numbers(cord.profile, site.slices_of(cord.profile))
     drawn = site_contour(cord, site)
     quantities = list(numbers.quantities)
     if whole:

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from dicom_ai.domain.findings import Quality, Quantity
-from dicom_ai.measurements.sites import Site
 from dicom_ai.measurements.spinal_cord_csa import CordProfile, CordSlice
 from dicom_ai.measurements.table import quantity
 
@@ -36,9 +35,8 @@ class SiteNumbers:
     notes: tuple[str, ...]
 
 
-def site_numbers(profile: CordProfile, site: Site, *, limits: QualityLimits = LIMITS) -> SiteNumbers:
-    """Return the numbers of a site; a number that may not be said has no value and a reason."""
-    slices = site.slices_of(profile)
+def site_numbers(profile: CordProfile, slices: Sequence[CordSlice], *, limits: QualityLimits = LIMITS) -> SiteNumbers:
+    """Return the numbers of some slices of a profile; a number that may not be said has no value and a reason."""
     measured = [item for item in slices if item.measured]
     if profile.csa_withheld:
         return _without_csa(profile, measured)
