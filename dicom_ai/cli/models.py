@@ -14,9 +14,10 @@ _models_option = click.option(
     "--models",
     "folder",
     type=click.Path(file_okay=False, path_type=Path),
-    envvar="DICOM_AI_MODELS_DIR",
-    show_envvar=True,
-    help="Folder of model folders; by default the shipped models.",
+    help="Folder of model folders; default: that of the settings, else the shipped models.",
+)
+_config_option = click.option(
+    "--config", type=click.Path(path_type=Path), help="Settings file; default: $DICOM_AI_CONFIG."
 )
 _json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
@@ -28,10 +29,11 @@ def command() -> None:
 
 @command.command("list")
 @_models_option
+@_config_option
 @_json_option
-def list_models(folder: Path | None, as_json: bool) -> None:
+def list_models(folder: Path | None, config: Path | None, as_json: bool) -> None:
     """List the models of the folder; nothing is loaded."""
-    store = _store(folder)
+    store = _store(folder, config)
     rows = [_row(store, name) for name in store.names()]
     if as_json:
         click.echo(json.dumps(rows, indent=2))
@@ -45,15 +47,18 @@ def list_models(folder: Path | None, as_json: bool) -> None:
 @command.command("check")
 @click.argument("name", required=False)
 @_models_option
-@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or require_gpu.")
-@click.option("--runtime", default="onnx", show_default=True, help="onnx or torch.")
+@_config_option
+@click.option("--device", help="auto, cpu, cuda, cuda:N or require_gpu; default: that of the settings.")
+@click.option("--runtime", type=click.Choice(["onnx", "torch"]), help="Default: that of the settings.")
 @_json_option
-def check_models(name: str | None, folder: Path | None, device: str, runtime: str, as_json: bool) -> None:
+def check_models(
+    name: str | None, folder: Path | None, config: Path | None, device: str | None, runtime: str | None, as_json: bool
+) -> None:
     """Check the files, digests, licence and card of one model or of all, and load them.
 
     Exit status 1 if one of them cannot serve; what to do is said beside it.
     """
-    store = _store(folder, device=device, runtime=runtime)
+    store = _store(folder, config, device=device, runtime=runtime)
     reports = [store.check(each) for each in ((name,) if name else store.names())]
     if as_json:
         click.echo(json.dumps([_as_json(report) for report in reports], indent=2))
@@ -65,10 +70,19 @@ def check_models(name: str | None, folder: Path | None, device: str, runtime: st
     sys.exit(0 if reports and all(report.ok for report in reports) else 1)
 
 
-def _store(folder: Path | None, *, device: str = "auto", runtime: str = "onnx") -> "ModelStore":
+def _store(
+    folder: Path | None, config: Path | None, *, device: str | None = None, runtime: str | None = None
+) -> "ModelStore":
     from dicom_ai.inference.registry import ModelStore, default_models_folder
+    from dicom_ai.settings import read_settings
 
-    return ModelStore(folder or default_models_folder(), device=device, runtime=runtime)
+    models = read_settings(config).models
+    return ModelStore(
+        folder or models.directory or default_models_folder(),
+        device=device or models.device,
+        runtime=runtime or models.runtime,
+        threads=models.threads,
+    )
 
 
 def _row(store: "ModelStore", name: str) -> dict[str, Any]:

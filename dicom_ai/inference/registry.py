@@ -14,7 +14,7 @@ from typing import Any
 from dicom_ai.errors import ModelError
 from dicom_ai.inference.manifest import CARD_FILE, MANIFEST_FILE, Manifest, WeightsFile, read_manifest
 from dicom_ai.inference.predictor import Predictor
-from dicom_ai.inference.runtime import DEVICES, RUNTIMES, Runner, open_runner
+from dicom_ai.inference.runtime import RUNTIMES, Runner, open_runner, parse_device
 
 FAMILIES: dict[str, str] = {
     "segmentation": "dicom_ai.inference.segmentation",
@@ -54,8 +54,7 @@ class ModelStore:
 
     def __init__(self, folder: Path, *, device: str = "auto", runtime: str = "onnx", threads: int = 0) -> None:
         """Open a folder of model folders. device: of DEVICES; runtime: of RUNTIMES; threads: CPU threads, 0 for all."""
-        if device not in DEVICES:
-            raise ModelError(f"device {device!r} is not one of {', '.join(DEVICES)}")
+        parse_device(device)
         if runtime not in RUNTIMES:
             raise ModelError(f"runtime {runtime!r} is not one of {', '.join(RUNTIMES)}")
         self.folder = folder

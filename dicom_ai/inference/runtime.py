@@ -7,7 +7,9 @@ Batch normalisation is the exception: the exporter folds it into the convolution
 name and shape are refused, never guessed. Half precision is widened.
 """
 
+import re
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
@@ -18,8 +20,9 @@ import numpy as np
 from dicom_ai.errors import ModelError
 from dicom_ai.inference.onnx_weights import initializers
 
-DEVICES = ("auto", "cpu", "cuda", "require_gpu")
-"""auto and cuda take a GPU where there is one and the CPU else; require_gpu refuses to serve on the CPU."""
+DEVICES = ("auto", "cpu", "cuda", "cuda:N", "require_gpu")
+"""auto takes the first GPU where a session really starts on it and the CPU else; cpu the CPU. cuda and require_gpu (the
+first GPU) and cuda:N (the GPU with this number) refuse to serve on the CPU."""
 
 RUNTIMES = ("onnx", "torch")
 
@@ -53,9 +56,13 @@ class OnnxSession:
         runtime = load_onnxruntime()
         options = runtime.SessionOptions()
         options.intra_op_num_threads = threads
-        options.log_severity_level = 3  # a GPU that is absent is told by `device`, not by the library's log
+        options.log_severity_level = 3  # errors: they say why a GPU could not be used
+        chosen = parse_device(device)
+        providers, provider_options = _providers(runtime, chosen)
         try:
-            self._session = runtime.InferenceSession(str(path), options, providers=_providers(runtime, device))
+            self._session = runtime.InferenceSession(
+                str(path), options, providers=providers, provider_options=provider_options
+            )
         except _failures() as error:
             raise ModelError(f"{path}: ONNX Runtime cannot load it: {error}") from error
         self.inputs: tuple[str, ...] = tuple(value.name for value in self._session.get_inputs())
@@ -63,13 +70,14 @@ class OnnxSession:
         self.runtime = f"ONNX Runtime {runtime.__version__}"
         self._dtypes = [np.dtype(_ONNX_TYPES.get(value.type, np.float32)) for value in self._session.get_inputs()]
         self._path = path
-        if device == "require_gpu" and self.device == "CPU":
-            raise ModelError(f"{path}: no GPU session could be made and require_gpu is set: {_GPU_HELP}")
+        self._gpu = chosen.gpu
+        if chosen.required and self.device == "CPU":
+            raise ModelError(f"{path}: no GPU session could be made and the device is {device!r}: {_GPU_HELP}")
 
     @property
     def device(self) -> str:
         """What the session really runs on, from the session itself: an installed provider may have failed to start."""
-        return "CUDA:0" if "CUDAExecutionProvider" in self._session.get_providers() else "CPU"
+        return f"CUDA:{self._gpu}" if "CUDAExecutionProvider" in self._session.get_providers() else "CPU"
 
     def run(self, *inputs: np.ndarray) -> tuple[np.ndarray, ...]:
         """Return all outputs; raises ModelError where the graph does not take the inputs."""
@@ -91,16 +99,17 @@ class TorchRunner:
     def __init__(self, net: Any, path: Path, *, device: str = "auto", threads: int = 0) -> None:
         """Give a network its weights; raises ModelError. threads: as OnnxSession, for the whole process."""
         torch = load_torch()
-        cuda = device != "cpu" and torch.cuda.is_available()
-        if device == "require_gpu" and not cuda:
-            raise ModelError(f"{path}: torch {torch.__version__} finds no GPU and require_gpu is set")
+        chosen = parse_device(device)
+        cuda = chosen.gpu is not None and torch.cuda.device_count() > chosen.gpu
+        if chosen.required and not cuda:
+            raise ModelError(f"{path}: torch {torch.__version__} finds no such GPU and the device is {device!r}")
         if threads:
             torch.set_num_threads(threads)
         give_weights(net, path)
         self._torch = torch
-        self._place = torch.device("cuda:0" if cuda else "cpu")
+        self._place = torch.device(f"cuda:{chosen.gpu}" if cuda else "cpu")
         self._net = net.eval().to(self._place)
-        self.device = "CUDA:0" if cuda else "CPU"
+        self.device = f"CUDA:{chosen.gpu}" if cuda else "CPU"
         self.runtime = f"torch {torch.__version__}"
 
     def run(self, *inputs: np.ndarray) -> tuple[np.ndarray, ...]:
@@ -111,6 +120,30 @@ class TorchRunner:
             outputs = self._net(*tensors)
         outputs = outputs if isinstance(outputs, Sequence) else (outputs,)
         return tuple(output.float().cpu().numpy() for output in outputs)
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """A parsed device. gpu: the number of the GPU to try, None for the CPU. required: the CPU will not do."""
+
+    gpu: int | None
+    required: bool
+
+
+def parse_device(text: str) -> Device:
+    """Read one of DEVICES; raises ModelError."""
+    known = {
+        "auto": Device(0, False),
+        "cpu": Device(None, False),
+        "cuda": Device(0, True),
+        "require_gpu": Device(0, True),
+    }
+    if text in known:
+        return known[text]
+    match = re.fullmatch(r"cuda:(\d+)", text)
+    if match is None:
+        raise ModelError(f"device {text!r} is not one of {', '.join(DEVICES)}")
+    return Device(int(match.group(1)), True)
 
 
 def open_runner(
@@ -179,9 +212,9 @@ def _failures() -> tuple[type[Exception], ...]:
     return (*own, RuntimeError, ValueError)
 
 
-def _providers(runtime: ModuleType, device: str) -> list[str]:
-    if device not in DEVICES:
-        raise ModelError(f"device {device!r} is not one of {', '.join(DEVICES)}")
-    wanted = ["CPUExecutionProvider"] if device == "cpu" else ["CUDAExecutionProvider", "CPUExecutionProvider"]
-    available = runtime.get_available_providers()
-    return [name for name in wanted if name in available]
+def _providers(runtime: ModuleType, device: Device) -> tuple[list[str], list[dict[str, str]]]:
+    names: list[str] = ["CPUExecutionProvider"]
+    options: list[dict[str, str]] = [{}]
+    if device.gpu is not None and "CUDAExecutionProvider" in runtime.get_available_providers():
+        names, options = ["CUDAExecutionProvider", *names], [{"device_id": str(device.gpu)}, *options]
+    return names, options

@@ -171,6 +171,8 @@ class SegmentationPredictor:
         scores = self._runner.run(tile)[0]
         if scores.ndim == tile.ndim - 1:
             scores = scores[:, None]
+        if not np.isfinite(scores).all():
+            raise ModelError(f"{self.manifest.name}: the network gives values that are not finite")
         if scores.shape[2:] != tile.shape[2:] or scores.shape[1] < self._classes():
             raise ModelError(
                 f"{self.manifest.name}: the network gives {scores.shape} for an input of {tile.shape} where "

@@ -39,8 +39,16 @@ def test_list_for_scripts(folder):
     assert "not valid TOML" in rows[1]["says"]
 
 
-def test_the_folder_can_come_from_the_environment(folder):
-    assert "bright" in run("list", DICOM_AI_MODELS_DIR=str(folder)).output
+def test_the_folder_can_come_from_the_settings(folder, tmp_path):
+    settings = tmp_path / "dicom-ai.toml"
+    settings.write_text(f'[models]\ndirectory = "{folder}"\ndevice = "cpu"\n')
+
+    assert "bright" in run("list", DICOM_AI_MODELS__DIRECTORY=str(folder)).output
+    assert "runs on CPU" in run("check", "--config", settings).output
+
+
+def test_a_runtime_that_does_not_exist_is_misuse(folder):
+    assert run("check", "--models", folder, "--runtime", "tensorrt").exit_code == 2
 
 
 def test_an_empty_folder_says_so(tmp_path):

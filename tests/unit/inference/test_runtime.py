@@ -1,7 +1,7 @@
 """Both runtimes run the same file, and say what they run on."""
 
 import sys
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 
 import numpy as np
 import onnx
@@ -48,7 +48,7 @@ def test_a_broken_file_is_told(tmp_path):
 
 
 def test_an_unknown_device_is_told(path):
-    with pytest.raises(ModelError, match="device 'tpu' is not one of auto, cpu, cuda, require_gpu"):
+    with pytest.raises(ModelError, match="device 'tpu' is not one of auto, cpu, cuda, cuda:N, require_gpu"):
         OnnxSession(path, device="tpu")
 
 
@@ -56,7 +56,7 @@ def test_require_gpu_does_not_serve_on_the_cpu(path):
     if OnnxSession(path, device="auto").device != "CPU":
         pytest.skip("this machine has a GPU that ONNX Runtime can use")
 
-    with pytest.raises(ModelError, match="no GPU session could be made and require_gpu is set"):
+    with pytest.raises(ModelError, match="no GPU session could be made and the device is 'require_gpu'"):
         OnnxSession(path, device="require_gpu")
 
 
@@ -67,16 +67,25 @@ def test_the_device_is_that_of_the_session_not_of_the_installation(path, monkeyp
     asked: list[list[str]] = []
 
     class FallsBack(real.InferenceSession):
-        def __init__(self, path, options, providers):
-            asked.append(providers)
+        def __init__(self, path, options, providers, provider_options):
+            asked.append(list(zip(providers, provider_options, strict=True)))
             super().__init__(path, options, providers=["CPUExecutionProvider"])
 
     monkeypatch.setattr(real, "InferenceSession", FallsBack)
 
     assert OnnxSession(path, device="auto").device == "CPU"
-    assert asked == [["CUDAExecutionProvider", "CPUExecutionProvider"]]
-    with pytest.raises(ModelError, match="require_gpu"):
-        OnnxSession(path, device="require_gpu")
+    assert asked == [[("CUDAExecutionProvider", {"device_id": "0"}), ("CPUExecutionProvider", {})]]
+    for device in ("require_gpu", "cuda", "cuda:1"):
+        with pytest.raises(ModelError, match=f"the device is '{device}'"):
+            OnnxSession(path, device=device)
+    assert asked[-1][0] == ("CUDAExecutionProvider", {"device_id": "1"})
+
+
+def test_a_session_that_runs_on_a_gpu_says_which(path, monkeypatch):
+    session = OnnxSession(path, device="auto")
+    monkeypatch.setattr(session, "_session", SimpleNamespace(get_providers=lambda: ["CUDAExecutionProvider"]))
+
+    assert session.device == "CUDA:0"
 
 
 def test_a_missing_onnxruntime_says_what_to_install(path, monkeypatch):

@@ -52,7 +52,7 @@ def test_require_gpu_does_not_serve_on_the_cpu(exported):
     if torch.cuda.is_available():
         pytest.skip("this machine has a GPU that torch can use")
 
-    with pytest.raises(ModelError, match="finds no GPU and require_gpu is set"):
+    with pytest.raises(ModelError, match="finds no such GPU and the device is 'require_gpu'"):
         TorchRunner(SmallNet(), exported, device="require_gpu")
 
 

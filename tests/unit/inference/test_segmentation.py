@@ -201,6 +201,13 @@ def test_a_network_with_too_few_classes_is_told(tmp_path):
         model.predict(source(bright_ball()))
 
 
+def test_values_of_the_network_that_are_no_numbers_are_told(tmp_path):
+    model = predictor(tmp_path, threshold_graph(0.0, steepness=float("nan")), options=SIGMOID)
+
+    with pytest.raises(ModelError, match="the network gives values that are not finite"):
+        model.predict(source(bright_ball()))
+
+
 @pytest.mark.parametrize(
     ("options", "table", "message"),
     [
