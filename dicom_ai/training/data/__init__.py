@@ -1,0 +1,1 @@
+"""What training reads: cases packed in one file, and synthetic images made from them."""
