@@ -104,7 +104,7 @@ PROTOCOLS: Sequence[Protocol] = (
     Protocol("T2*", "axial", "2D", "GR", (4.5, 5.5), (1.5, 16), (550, 700), ((29, 31),)),
     Protocol("MT", "axial", "3D", "GR", (4.5, 5.5), (1.5, 4.5), (14, 110), ((8.9, 9.1), (14.9, 15.1))),
 )
-"""The consensus protocol for quantitative MR of the cord (Cohen-Adad et al., Nat. Protoc. 16, 2021), by its parameters."""
+"""The consensus protocol for quantitative MR of the cord (Cohen-Adad et al., Nat. Protoc. 16, 2021)."""
 
 
 def anatomy_facts(header: Header, geometry: Mapping[str, Fact]) -> dict[str, Fact]:

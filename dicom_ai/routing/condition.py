@@ -85,7 +85,8 @@ def _evaluate_fact(condition: Condition, facts: Facts) -> Outcome:
         )
     operand = Operand(vr, (fact.value,), condition.case)
     return Outcome(
-        answer(condition.predicate, operand, condition.argument), f"{_told(fact.value)} ({fact.evidence[:_LONGEST_SEEN]})"
+        answer(condition.predicate, operand, condition.argument),
+        f"{_told(fact.value)} ({fact.evidence[:_LONGEST_SEEN]})",
     )
 
 

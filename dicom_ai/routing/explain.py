@@ -53,7 +53,7 @@ class Decision:
     reasons: tuple[Reason, ...]
 
     @property
-    def reason(self) -> str:
+    def summary(self) -> str:
         """The reasons as one line."""
         return "; ".join(reason.text for reason in self.reasons)
 
@@ -82,9 +82,7 @@ def _decide(candidates: Sequence[Candidate], rule: Rule, models: Collection[str]
         if uid in beaten:
             against = [Reason("take", "", beaten[uid], False)]
         reasons = against or _support(candidate, rule)
-        decisions.append(
-            Decision(uid, rule.name, rule.model, not against, rule.state == "shadow", tuple(reasons))
-        )
+        decisions.append(Decision(uid, rule.name, rule.model, not against, rule.state == "shadow", tuple(reasons)))
     return decisions
 
 

@@ -1,4 +1,4 @@
-"""What can be said about a series beyond its tags. To add a fact: derive it in one of the modules below, name it in FACTS."""
+"""What can be said about a series beyond its tags. To add a fact: derive it in a module below, name it in FACTS."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field

@@ -1,6 +1,7 @@
 """Regular expressions an administrator may write: only those that finish in a time that cannot explode."""
 
 import re
+from functools import cache
 from re import _constants, _parser  # type: ignore[attr-defined]
 from typing import Any
 
@@ -12,6 +13,7 @@ _REPEATS = (_constants.MAX_REPEAT, _constants.MIN_REPEAT, _constants.POSSESSIVE_
 _FEW = 16
 
 
+@cache
 def compiled(pattern: str, *, case: bool) -> re.Pattern[str]:
     """Compile a pattern. Raises ValueError where it is malformed or could need exponential time.
 

@@ -36,7 +36,8 @@ _WORDS: Sequence[tuple[str, str]] = (
     ("oblique", r"obli|\bobl\b|schrag|\b[lr][ap]o\b|3 ?4|trois quarts|oblicu|foramin|斜"),
     (
         "frontal",
-        r"\ba ?p\b|\bp ?a\b|frontal|antero ?post|postero ?ant|\bface\b|facial|\bfront|正面|odontoid|open mouth|\bdens\b|transoral",
+        r"\ba ?p\b|\bp ?a\b|frontal|antero ?post|postero ?ant|\bface\b|facial|\bfront|正面|odontoid"
+        r"|open mouth|\bdens\b|transoral",
     ),
     (
         "lateral",
@@ -113,7 +114,7 @@ def _views_named(words: str) -> list[str]:
 
 
 def _orientation_votes(header: Header) -> Iterator[_Vote]:
-    """Read PatientOrientation (PS3.3 C.7.6.1.1.1): rows towards A or P are a lateral; L or R may be left from a default."""
+    """Read PatientOrientation (PS3.3 C.7.6.1.1.1): towards A or P is a lateral; L or R may be a default."""
     orientation = [value.upper() for value in values(header, "PatientOrientation")]
     if len(orientation) != 2:
         return

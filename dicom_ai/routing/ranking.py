@@ -2,11 +2,12 @@
 
 A scanner often makes an acquisition several times: repeated after motion, with and without distortion correction
 (Siemens ND and DIS3D), before and after a contrast agent. Measuring all of them would give a study three areas for one
-level. Series compete where plane, contrast family, MT pulse and description (without words such as _ND, DIS3D, repeat,
-post, Gd) agree and where they show the same part of the patient; different contrasts and planes never compete, and
-neither do the stations of a whole spine. Of those that compete one is taken: without contrast agent before with, then
-corrected before uncorrected, then more slices, finer pixels, and of equal ones the later, because repeats are made for a
-reason.
+level. Series compete where plane, contrast family, spine region, flip angle, MT pulse and description (without words
+such as _ND, DIS3D, repeat, post, Gd, fs) agree, echo and repetition times agree within a quarter, and where they show
+the same part of the patient. Different contrasts and planes never compete, and neither do the stations of a whole
+spine: the cord model takes the sagittal T2, the axial T2* and the MT pair of one neck each once. Of those that compete
+one is taken: without contrast agent before with, then corrected before uncorrected, then more slices, finer pixels, and
+of equal ones the later, because repeats are made for a reason.
 """
 
 import re
@@ -23,7 +24,7 @@ _LEAST_OVERLAP = 0.5
 _TIME_TOLERANCE = 0.25
 _VARIANT_WORDS = re.compile(
     r"\b(nd|dis2d|dis3d|norm|nonorm|repeat|rep|rpt|wdh|wiederholung|again|motion|new|neu|pre|post|gd|gad\w*|ce|km|c|"
-    r"dotarem|mdc|kontrast|contrast|with|without|rr|\d)\b"
+    r"dotarem|mdc|kontrast|contrast|with|without|fs|fatsat|fat|sat|rr|\d)\b"
 )
 
 

@@ -123,8 +123,10 @@ def _parse_rule(table: Any, place: str) -> Rule:
         raise RuleError(f"{place}: unknown key {unknown[0]!r}; known are {', '.join((*_READERS, *_GROUPS))}")
     if "model" not in table:
         raise RuleError(f"{place}: needs a model")
-    fields = {name: _READERS[name](value, f"{place}, {name}") for name, value in table.items() if name in _READERS}
-    groups = {name: _conditions(table[name], f"{place}, {name}") for name in _GROUPS if name in table}
+    fields: dict[str, Any] = {
+        name: _READERS[name](value, f"{place}, {name}") for name, value in table.items() if name in _READERS
+    }
+    groups: dict[str, Any] = {name: _conditions(table[name], f"{place}, {name}") for name in _GROUPS if name in table}
     if not groups:
         raise RuleError(f"{place}: has no conditions; it needs all, any or none")
     return Rule(**fields, **groups)

@@ -37,7 +37,8 @@ DIFFUSION: Sequence[Sign] = (
     (r"\bDIFFUSION\b", ("AcquisitionContrast",), "acquisition contrast"),
     (r"\*?EP_?B\d|_?EZ_B\d|DIFF|\bDWI|DTI", ("SequenceName", "PulseSequenceName"), "sequence"),
     (
-        r"(?<![a-z])(dwi|dti|dki|adc|ivim|noddi|trace)(?![a-z])|diffusion|diffusie|difusion|difusao|diffusione|zoomit|resolve|\bfa map|拡散"
+        r"(?<![a-z])(dwi|dti|dki|adc|ivim|noddi|trace)(?![a-z])|diffusion|diffusie|difusion|difusao"
+        r"|diffusione|zoomit|resolve|\bfa map|拡散"
         r"|(?<![a-z])b ?[=_]? ?(50|100|400|500|600|800|1000|1500|2000)(?!\d)|ep2d_?diff",
         DESCRIPTIONS,
         "description",
@@ -48,7 +49,8 @@ ANGIOGRAPHY: Sequence[Sign] = (
     (r"TIME_OF_FLIGHT|\bTOF\b|FLOW_ENCODED|PHASE_CONTRAST", ("AcquisitionContrast",), "acquisition contrast"),
     (r"(?<![A-Z])(TOF|FI3D|PC3D|PC2D|FL_PC|TWIST)", ("SequenceName", "PulseSequenceName"), "sequence"),
     (
-        r"(?<![a-z])(tof|mra|mrv|angio\w*|inhance|twist|tricks|ce ?mra|veno\w*)(?![a-z])|time of flight|phase contrast|pc_?flow|4d ?flow",
+        r"(?<![a-z])(tof|mra|mrv|angio\w*|inhance|twist|tricks|ce ?mra|veno\w*)(?![a-z])|time of flight"
+        r"|phase contrast|pc_?flow|4d ?flow",
         DESCRIPTIONS,
         "description",
     ),
@@ -59,7 +61,8 @@ FUNCTIONAL: Sequence[Sign] = (
     (r"PERFUSION|BOLD", ("AcquisitionContrast",), "acquisition contrast"),
     (r"(?<![A-Z])(EPFID|EP2D_?BOLD|EPI?2D_?PERF)", ("SequenceName", "PulseSequenceName"), "sequence"),
     (
-        r"(?<![a-z])(bold|fmri|asl|pcasl|pasl|dsc|dce|perf\w*|cbf|resting|rsfmri|mrs|svs|csi|press)(?![a-z])|spectroscop|spektroskop",
+        r"(?<![a-z])(bold|fmri|asl|pcasl|pasl|dsc|dce|perf\w*|cbf|resting|rsfmri|mrs|svs|csi|press)(?![a-z])"
+        r"|spectroscop|spektroskop",
         DESCRIPTIONS,
         "description",
     ),
@@ -72,13 +75,15 @@ ECHO_PLANAR: Sequence[Sign] = (
 DERIVED: Sequence[Sign] = (
     (r"\b(DERIVED)\b(?!.*\b(COMPOSED|COMP_\w+|NORM|DIS2D|DIS3D)\b)", ("ImageType",), "image type"),
     (
-        r"\b(MPR|CPR|CSA MPR|MIP|MINIP|MNIP|MAX_IP|MIN_IP|PROJECTION IMAGE|VOLREN|SUB(TRACTION)?|REFORMATTED|CURVED|ADD|DIV|MEAN|RESAMPLED"
+        r"\b(MPR|CPR|CSA MPR|MIP|MINIP|MNIP|MAX_IP|MIN_IP|PROJECTION IMAGE|VOLREN|SUB(TRACTION)?"
+        r"|REFORMATTED|CURVED|ADD|DIV|MEAN|RESAMPLED"
         r"|SCREEN SAVE|SECONDARY|MAP|(T1|T2|T2\*|T2_STAR|R2|R2\*|PD|MT|MTR) ?_?MAP)\b",
         ("ImageType",),
         "image type",
     ),
     (
-        r"(?<![a-z])(mpr|mip|minip|subtr\w*|reformat\w*|projection|curved|t[12]\*?[ _]?map|mtr|mtsat|relaxometr\w*|fusion|fused)(?![a-z])",
+        r"(?<![a-z])(mpr|mip|minip|subtr\w*|reformat\w*|projection|curved|t[12]\*?[ _]?map|mtr|mtsat"
+        r"|relaxometr\w*|fusion|fused)(?![a-z])",
         ("SeriesDescription",),
         "description",
     ),
@@ -95,8 +100,10 @@ PHASE: Sequence[Sign] = (
 LOCALIZER: Sequence[Sign] = (
     (r"\b(LOCALIZER|SCOUT|SURVEY)\b", ("ImageType",), "image type"),
     (
-        r"(?<![a-z])(loc|localis\w*|localiz\w*|lokaliz\w*|lokalis\w*|scout\w*|survey|pilot|plan|haste_loc|3[ -]?plane\w*|3[ -]?pl|autoalign"
-        r"|aascout|aahead\w*|aaspine\w*|localizador|localizzatore|reperage|topogram\w*|calibration|cal|asset cal|ref ?scan|smartbrain\w*"
+        r"(?<![a-z])(loc|localis\w*|localiz\w*|lokaliz\w*|lokalis\w*|scout\w*|survey|pilot|plan"
+        r"|haste_loc|3[ -]?plane\w*|3[ -]?pl|autoalign"
+        r"|aascout|aahead\w*|aaspine\w*|localizador|localizzatore|reperage|topogram\w*|calibration"
+        r"|cal|asset cal|ref ?scan|smartbrain\w*"
         r"|posdisp)(?![a-z])|位置決め",
         DESCRIPTIONS,
         "description",
@@ -116,7 +123,8 @@ SCREENSHOT: Sequence[Sign] = (
 CONTRAST_AGENT: Sequence[Sign] = (
     (r"\S", ("ContrastBolusAgent", "ContrastBolusAgentSequence", "ContrastBolusStartTime"), "contrast agent"),
     (
-        r"(?<![a-z])(post|gd|gad\w*|dotarem|gadovist|\+ ?c|c ?\+|\+ ?k?km|nach km|mit km|ce|with contrast|avec (inj\w*|contraste|gado)|con (mdc|contraste)"
+        r"(?<![a-z])(post|gd|gad\w*|dotarem|gadovist|\+ ?c|c ?\+|\+ ?k?km|nach km|mit km|ce|with contrast"
+        r"|avec (inj\w*|contraste|gado)|con (mdc|contraste)"
         r"|mdc|pc|com contraste|na contrast|造影)(?![a-z])",
         DESCRIPTIONS,
         "description",
@@ -131,7 +139,8 @@ _FAMILIES: Sequence[tuple[str, str]] = (
     ("MT", r"(?<![a-z])(mtc?[ _-]?(1|on)?|mts|ihmt)(?![a-z0-9])"),
     (
         "T2*",
-        r"t2[ _]?(\*|star)|t2_star|(?<![a-z])(merge|medic|me2d\w*|me3d\w*|mffe|m ffe|m-ffe|gre[ _-]me|cosmic|hemo|swi)(?![a-z])",
+        r"t2[ _]?(\*|star)|t2_star|(?<![a-z])(merge|medic|me2d\w*|me3d\w*|mffe|m ffe|m-ffe|gre[ _-]me"
+        r"|cosmic|hemo|swi)(?![a-z])",
     ),
     ("PD", r"(?<![a-z])(pd|pdw|proton|proton_density|densite)(?![a-z])"),
     (
@@ -140,7 +149,8 @@ _FAMILIES: Sequence[tuple[str, str]] = (
     ),
     (
         "T2",
-        r"(?<![a-z])(?<!c\d[-/_ ])t2(?!\d)(?![-/_ ]*t\d)|(?<![a-z])(tse|fse|frfse|space|cube|haste|ciss|fiesta|trufi\w*)(?![a-z])",
+        r"(?<![a-z])(?<!c\d[-/_ ])t2(?!\d)(?![-/_ ]*t\d)|(?<![a-z])(tse|fse|frfse|space|cube|haste"
+        r"|ciss|fiesta|trufi\w*)(?![a-z])",
     ),
 )
 
