@@ -1,0 +1,114 @@
+"""Headers of source images as results need them: without pixels, complete, and free of what highdicom refuses.
+
+highdicom raises on a missing type 2 attribute, on a birth date or sex that breaks its VR, and on character sets that
+real archives hold, and its warning on a name of one component repeats the name (docs/quirks.md).
+"""
+
+import copy
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from pydicom import config, dcmread
+from pydicom.dataset import Dataset
+from pydicom.valuerep import validate_value
+
+from dicom_ai.dicom.header_text import text_element
+from dicom_ai.dicom.headers import PARSE_ERRORS
+from dicom_ai.domain.study import Series
+from dicom_ai.errors import NotDicom
+
+_TYPE_2 = (
+    "PatientName",
+    "PatientID",
+    "PatientBirthDate",
+    "PatientSex",
+    "StudyDate",
+    "StudyTime",
+    "StudyID",
+    "AccessionNumber",
+    "ReferringPhysicianName",
+)
+"""Patient and General Study modules, PS3.3 C.7.1.1 and C.7.2.1."""
+
+_SEXES = frozenset({"M", "F", "O", ""})
+_CHECKED_VRS = frozenset({"AS", "CS", "DA", "DS", "DT", "IS", "TM", "UI"})
+_CHECKED_GROUPS = frozenset({0x0008, 0x0010, 0x0020, 0x0040})
+_PIXEL_GROUP = 0x7FE0
+_OVERLAY_GROUPS = range(0x6000, 0x6020)
+
+Sources = Series | Iterable[Path | Dataset]
+
+
+def source_headers(sources: Sources, *, only: frozenset[str] | None = None) -> dict[str, Dataset]:
+    """Return SOP Instance UID -> header, normalised and without pixels; the data sets given are not touched.
+
+    only: the SOP Instance UIDs that are needed; files of a Series that are not are not even opened.
+    """
+    headers = (normalised(dataset) for dataset in _datasets(sources, only))
+    return {str(header.SOPInstanceUID): header for header in headers if only is None or header.SOPInstanceUID in only}
+
+
+def normalised(dataset: Dataset) -> Dataset:
+    """Return a copy without pixels, with every type 2 attribute, and with malformed values emptied."""
+    header = copy.deepcopy(_without_pixels(dataset))
+    for keyword in _TYPE_2:
+        if keyword not in header:
+            setattr(header, keyword, "")
+    for tag in tuple(header.keys()):
+        if tag.group in _CHECKED_GROUPS:
+            _empty_if_malformed(header, tag)
+    if str(header.PatientSex or "") not in _SEXES:
+        header.PatientSex = ""
+    _decode(header)
+    header.SpecificCharacterSet = "ISO_IR 192"
+    return header
+
+
+def _datasets(sources: Sources, only: frozenset[str] | None) -> Iterator[Dataset]:
+    if isinstance(sources, Series):
+        wanted = (i for i in sources.instances if only is None or i.sop_instance_uid in only)
+        sources = [instance.path for instance in wanted if instance.path is not None]
+    for source in sources:
+        yield source if isinstance(source, Dataset) else _read(source)
+
+
+def _read(path: Path) -> Dataset:
+    try:
+        return dcmread(path, force=True, stop_before_pixels=True)
+    except PARSE_ERRORS as error:
+        raise NotDicom(f"{path.name}: cannot be parsed as DICOM ({type(error).__name__})") from None
+    except OSError as error:
+        raise NotDicom(f"{path.name}: cannot be read ({error.strerror})") from None
+
+
+def _without_pixels(dataset: Dataset) -> Dataset:
+    """Return a shallow copy that shares its elements with the original."""
+    kept = Dataset()
+    for tag in tuple(dataset.keys()):
+        if tag.group != _PIXEL_GROUP and tag.group not in _OVERLAY_GROUPS and not tag.is_private:
+            kept[tag] = dataset.get_item(tag)
+    implicit, little = dataset.original_encoding
+    kept.set_original_encoding(implicit, little, dataset.original_character_set)
+    return kept
+
+
+def _empty_if_malformed(header: Dataset, tag: int) -> None:
+    item = header.get_item(tag)
+    if item is None or item.VR not in _CHECKED_VRS:
+        return
+    element = text_element(header, item.tag)
+    try:
+        for value in element.values if element else ():
+            validate_value(item.VR, value, config.RAISE)
+        header[tag].value  # noqa: B018 converts, which raises where pydicom cannot
+    except PARSE_ERRORS:
+        header.add_new(tag, item.VR, "")
+
+
+def _decode(header: Dataset) -> None:
+    """Turn every text into str, so that it can be written in another character set."""
+    try:
+        header.decode()
+    except PARSE_ERRORS:
+        for keyword in _TYPE_2:  # one broken text must not cost the identity of the patient
+            header[keyword].value  # noqa: B018
