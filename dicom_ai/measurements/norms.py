@@ -66,39 +66,44 @@ class Withheld:
 
 
 @dataclass(frozen=True, slots=True)
-class Measured:
-    """What decides whether norms hold. level: "C3" or "C2-C3"; contrast: "T2w", ...; age_years: None if not known."""
+class NormContext:
+    """What decides whether norms hold for an image.
 
-    level: str
+    contrast: "T2w", ..., "" where not known. age_years: None where not known. offset: None where the card states none.
+    """
+
     contrast: str
     age_years: float | None
     offset: ModelOffset | None
 
 
-def compare(csa_mm2: float, measured: Measured) -> Comparison | Withheld:
-    """Set a mean CSA beside the healthy cohort of its level, or say why not; nothing is ever extrapolated."""
-    cohort = cohorts().get(measured.level)
+def compare(csa_mm2: float, level: str, context: NormContext) -> Comparison | Withheld:
+    """Set a mean CSA beside the healthy cohort of its level, or say why not; nothing is ever extrapolated.
+
+    level: "C3", ..., or "C2-C3" for both pooled.
+    """
+    cohort = cohorts().get(level)
     if cohort is None:
-        return Withheld(f"no healthy cohort is known for {measured.level}: norms reach from C1 to T10")
-    reason = _why_not(cohort, measured)
-    if reason or measured.offset is None:
+        return Withheld(f"no healthy cohort is known for {level}: norms reach from C1 to T10")
+    reason = _why_not(cohort, context)
+    if reason or context.offset is None:
         return Withheld(reason)
-    value = csa_mm2 - measured.offset.offset_mm2
+    value = csa_mm2 - context.offset.offset_mm2
     below = bisect_left(cohort.values_mm2, value)
     ties = bisect_right(cohort.values_mm2, value) - below
     return Comparison(cohort, (value - cohort.mean_mm2) / cohort.sd_mm2, 100 * (below + ties / 2) / cohort.n)
 
 
-def _why_not(cohort: Cohort, measured: Measured) -> str:
+def _why_not(cohort: Cohort, context: NormContext) -> str:
     """Return why a measurement cannot be set beside a cohort, or ""."""
     youngest, oldest = cohort.ages
-    if measured.contrast != CONTRAST:
-        return f"norms hold for {CONTRAST} only; this contrast is {measured.contrast or 'not known'}"
-    if measured.age_years is None:
+    if context.contrast != CONTRAST:
+        return f"norms hold for {CONTRAST} only; this contrast is {context.contrast or 'not known'}"
+    if context.age_years is None:
         return f"the patient's age is not known; norms hold for ages {youngest}-{oldest}"
-    if not youngest <= measured.age_years < oldest + 1:
-        return f"age {measured.age_years:.0f} is outside the cohort's {youngest}-{oldest}"
-    return _why_not_by_model(cohort, measured.offset)
+    if not youngest <= context.age_years < oldest + 1:
+        return f"age {context.age_years:.0f} is outside the cohort's {youngest}-{oldest}"
+    return _why_not_by_model(cohort, context.offset)
 
 
 def _why_not_by_model(cohort: Cohort, offset: ModelOffset | None) -> str:

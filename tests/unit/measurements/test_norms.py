@@ -2,14 +2,14 @@
 
 import pytest
 
-from dicom_ai.measurements.norms import Comparison, Measured, ModelOffset, Withheld, cohorts, compare
+from dicom_ai.measurements.norms import Comparison, ModelOffset, NormContext, Withheld, cohorts, compare
 
 SEGMENTER = "SCT contrast-agnostic v3.1"
 
 
-def measured(**changes) -> Measured:
-    facts = {"level": "C3", "contrast": "T2w", "age_years": 30.0, "offset": ModelOffset(SEGMENTER, 0.0)}
-    return Measured(**(facts | changes))
+def compared(csa_mm2: float, level: str = "C3", **changes) -> Comparison | Withheld:
+    facts = {"contrast": "T2w", "age_years": 30.0, "offset": ModelOffset(SEGMENTER, 0.0)}
+    return compare(csa_mm2, level, NormContext(**(facts | changes)))
 
 
 def test_cohorts_reach_from_c1_to_t10_and_hold_c2_and_c3_pooled():
@@ -28,7 +28,7 @@ def test_c2_c3_of_spine_generic_is_as_published():
 
 
 def test_the_mean_of_the_cohort_has_z_zero_and_lies_in_the_middle():
-    comparison = compare(cohorts()["C3"].mean_mm2, measured())
+    comparison = compared(cohorts()["C3"].mean_mm2)
 
     assert isinstance(comparison, Comparison)
     assert comparison.z == pytest.approx(0.0)
@@ -38,14 +38,14 @@ def test_the_mean_of_the_cohort_has_z_zero_and_lies_in_the_middle():
 def test_the_models_own_offset_is_taken_off_first():
     cohort = cohorts()["C3"]
 
-    comparison = compare(cohort.mean_mm2 + 3.0, measured(offset=ModelOffset(SEGMENTER, 3.0)))
+    comparison = compared(cohort.mean_mm2 + 3.0, offset=ModelOffset(SEGMENTER, 3.0))
 
     assert comparison.z == pytest.approx(0.0)
 
 
 @pytest.mark.parametrize(("csa", "percentile"), [(20.0, 0.0), (150.0, 100.0)])
 def test_beyond_everyone_the_percentile_is_0_or_100(csa, percentile):
-    assert compare(csa, measured()).percentile == percentile
+    assert compared(csa).percentile == percentile
 
 
 @pytest.mark.parametrize(
@@ -63,14 +63,14 @@ def test_beyond_everyone_the_percentile_is_0_or_100(csa, percentile):
     ],
 )
 def test_norms_are_withheld_with_the_reason(changes, reason):
-    withheld = compare(72.0, measured(**changes))
+    withheld = compared(72.0, **changes)
 
     assert isinstance(withheld, Withheld)
     assert reason in withheld.reason
 
 
 def test_a_cohort_whose_segmenter_is_not_stated_cannot_be_compared_with():
-    withheld = compare(36.0, measured(level="T4", offset=ModelOffset("not stated", 0.0)))
+    withheld = compared(36.0, "T4", offset=ModelOffset("not stated", 0.0))
 
     assert isinstance(withheld, Withheld)
     assert "not stated" in withheld.reason
