@@ -4,7 +4,10 @@ import warnings
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import onnx
 import torch
+from onnx import TensorProto, helper, numpy_helper
 from torch import nn
 
 
@@ -38,4 +41,26 @@ def export(net: nn.Module, path: Path, *, size: int = 16) -> Path:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the exporter of torch 2.13 calls what torch 2.13 deprecates
         torch.onnx.export(net, example, path, dynamo=True, external_data=False, verbose=False)
+    return path
+
+
+def halved(path: Path) -> Path:
+    """Rewrite the file with half precision weights under their names, each cast to float32 where it is used."""
+    model = onnx.load(path)
+    casts = []
+    for tensor in model.graph.initializer:
+        array = numpy_helper.to_array(tensor)
+        if array.dtype != np.float32:
+            continue
+        name = tensor.name
+        tensor.CopyFrom(numpy_helper.from_array(array.astype(np.float16), name))
+        casts.append(helper.make_node("Cast", [name], [f"{name}_single"], to=TensorProto.FLOAT))
+        for node in model.graph.node:
+            for index, value in enumerate(node.input):
+                if value == name:
+                    node.input[index] = f"{name}_single"
+    nodes = [*casts, *model.graph.node]
+    del model.graph.node[:], model.graph.value_info[:]
+    model.graph.node.extend(nodes)
+    onnx.save(model, path)
     return path

@@ -4,11 +4,12 @@ import numpy as np
 import pytest
 
 from dicom_ai.errors import ModelError
+from dicom_ai.inference.onnx_weights import initializers
 from dicom_ai.inference.runtime import OnnxSession, TorchRunner, open_runner
 
 torch = pytest.importorskip("torch")
 
-from .nets import SmallNet, export, small_net  # noqa: E402 - it needs torch
+from .nets import SmallNet, export, halved, small_net  # noqa: E402 - it needs torch
 
 
 @pytest.fixture(scope="module")
@@ -25,6 +26,16 @@ def test_torch_on_the_same_weights_gives_the_same_scores(exported):
     assert np.abs(difference).max() < 1e-3
     assert torch_runner.device == "CPU"
     assert torch_runner.runtime.startswith("torch 2.")
+
+
+def test_weights_in_half_precision_are_the_same_for_both(tmp_path):
+    path = halved(export(small_net(seed=4), tmp_path / "m.onnx"))
+    image = np.random.default_rng(1).normal(size=(1, 1, 16, 16, 16)).astype(np.float32)
+
+    difference = TorchRunner(SmallNet(), path, device="cpu").run(image)[0] - OnnxSession(path).run(image)[0]
+
+    assert np.abs(difference).max() < 1e-3
+    assert initializers(path)["first.weight"].dtype == np.float16
 
 
 def test_weights_that_are_missing_are_named(exported):

@@ -1,5 +1,7 @@
 """Windows over an image give what the network gives on the whole."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from scipy import ndimage
@@ -70,6 +72,20 @@ def test_progress_ends_at_one_and_never_falls():
 
     assert seen[-1] == pytest.approx(1.0)
     assert seen == sorted(seen)
+
+
+def test_a_long_image_with_many_outputs_keeps_memory_small():
+    image = np.zeros((1, 400, 32, 32), np.float32)
+
+    def twenty(tile: np.ndarray) -> np.ndarray:
+        return np.repeat(tile, 20, axis=1)
+
+    tracemalloc.start()
+    sliding_window(image, Window((16, 32, 32)), twenty, finish=lambda scores: scores.argmax(axis=0)[None].astype("u1"))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+
+    assert peak < 400 * 32 * 32 * 20 * 4 / 3  # all outputs at once would be 33 MB
 
 
 def test_a_patch_with_other_axes_is_refused():
