@@ -66,7 +66,7 @@ def _finished_planes(
     forward: Forward,
     progress: Callable[[float], None] | None,
 ) -> Iterator[tuple[int, np.ndarray]]:
-    """Yield (first plane, blended outputs of the planes that no later window touches)."""
+    """Yield (first plane, blended outputs of the planes that no later window touches); they are overwritten after."""
     weights = [_gaussian(size) for size in window.patch]
     blend = _outer(weights)
     totals = [
@@ -88,7 +88,8 @@ def _finished_planes(
                 progress(done / count)
         assert sums is not None
         ready = following - begin
-        yield begin, sums[:, :ready] / np.multiply.outer(totals[0][begin:following], rest)
+        sums[:, :ready] /= np.multiply.outer(totals[0][begin:following], rest)
+        yield begin, sums[:, :ready]
         sums[:, : window.patch[0] - ready] = sums[:, ready:].copy()
         sums[:, window.patch[0] - ready :] = 0.0
 
