@@ -39,7 +39,7 @@ def site_numbers(profile: CordProfile, slices: Sequence[CordSlice], *, limits: Q
     """Return the numbers of some slices of a profile; a number that may not be said has no value and a reason."""
     measured = [item for item in slices if item.measured]
     if profile.csa_withheld:
-        return _without_csa(profile, measured)
+        return _without_csa(profile, slices, measured)
     if len(measured) < profile.settings.min_slices:
         reason = _too_few(slices, measured, profile.settings.min_slices)
         nothing = (quantity("csa_mean", None, reason=reason), quantity("csa_slices", len(measured)))
@@ -69,14 +69,14 @@ def _shape(measured: Sequence[CordSlice]) -> tuple[Quantity, ...]:
     )
 
 
-def _without_csa(profile: CordProfile, measured: Sequence[CordSlice]) -> SiteNumbers:
+def _without_csa(profile: CordProfile, slices: Sequence[CordSlice], measured: Sequence[CordSlice]) -> SiteNumbers:
     """Return the mid-sagittal AP diameter where the voxels allow it, and why there is no CSA."""
     numbers = [quantity("csa_mean", None, reason=profile.csa_withheld)]
     notes = [f"no CSA: {profile.csa_withheld}"]
     if profile.ap_withheld:
         return SiteNumbers(tuple(numbers), Quality.FAIL, tuple(notes))
     if len(measured) < profile.settings.min_slices:
-        reason = f"{len(measured)} slices can be measured where {profile.settings.min_slices} are needed"
+        reason = _too_few(slices, measured, profile.settings.min_slices)
         numbers.append(quantity("ap_midsagittal", None, reason=reason))
         return SiteNumbers(tuple(numbers), Quality.FAIL, (*notes, reason))
     numbers.append(quantity("ap_midsagittal", _values(measured, "ap_mm").mean()))
@@ -115,7 +115,8 @@ def _too_few(slices: Sequence[CordSlice], measured: Sequence[CordSlice], needed:
     """Return why so few slices of a site can be measured."""
     why = sorted({item.withheld for item in slices if item.withheld})
     because = f" ({'; '.join(why)})" if why else ""
-    return f"{len(measured)} slices can be measured where {needed} are needed{because}"
+    count = f"{len(measured)} slice{'' if len(measured) == 1 else 's'}"
+    return f"{count} can be measured where {needed} are needed{because}"
 
 
 def _values(slices: Sequence[CordSlice], name: str) -> np.ndarray:

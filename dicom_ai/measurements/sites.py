@@ -45,9 +45,14 @@ def whole_cord(profile: CordProfile) -> Site:
     return Site(WHOLE, 0.0, profile.length_mm)
 
 
-def sites_by_position(profile: CordProfile, *, bin_mm: float = BIN_MM) -> tuple[Site, ...]:
-    """Return stretches of equal length from the top of the cord seen; the last may reach beyond its end."""
-    starts = np.arange(0.0, profile.length_mm, bin_mm)
+def sites_by_position(profile: CordProfile) -> tuple[Site, ...]:
+    """Return stretches of equal length from the top of the cord seen.
+
+    They are 20 mm long, or the next multiple of it in which thick slices leave enough to be measured. A rest shorter
+    than half a stretch is no site of its own; the last one may reach beyond the end of the cord.
+    """
+    bin_mm = BIN_MM * np.ceil(profile.settings.min_slices * float(profile.cord.spacing_mm[0]) / BIN_MM)
+    starts = np.arange(0.0, max(profile.length_mm - bin_mm / 2, bin_mm / 2), bin_mm)
     return tuple(
         Site(f"{start:.0f}-{start + bin_mm:.0f} mm below top of cord seen", start, start + bin_mm, notes=(NO_LEVEL,))
         for start in starts

@@ -128,6 +128,22 @@ def test_without_levels_the_cord_is_cut_into_20_mm(neck):
     assert all("no vertebral level is known" in f.notes[0] for f in findings[1:])
 
 
+@pytest.mark.parametrize(
+    ("slice_mm", "slices", "stretches"),
+    [(5.0, 17, ["0-20", "20-40", "40-60", "60-80"]), (7.5, 9, ["0-40", "40-80"]), (17.0, 5, ["0-60"])],
+)
+def test_thick_slices_get_stretches_in_which_three_can_be_measured(slice_mm, slices, stretches):
+    phantom = cord_cylinder(spacing_mm=(slice_mm, 0.8, 0.8), shape=(slices, 24, 28))
+
+    findings = findings_of(phantom.soft)
+
+    assert [f.site for f in findings[1:]] == [f"{name} mm below top of cord seen" for name in stretches]
+
+
+def test_a_short_cord_is_one_stretch():
+    assert len(findings_of(cord_cylinder(shape=(8, 24, 24)).soft)) == 2
+
+
 def test_axial_sources_are_outlined_where_the_area_was_measured(neck):
     finding = findings_of(neck.soft, vertebrae(("C4",), top_mm=10.0))[1]
 
