@@ -51,15 +51,16 @@ def grid_for(volume: Volume, *, spacing_mm: Sequence[float] | np.ndarray = (), o
     return Volume(np.broadcast_to(np.uint8(0), tuple(shape)), affine, volume.frame_of_reference_uid)
 
 
-def resample_onto(volume: Volume, grid: Volume, order: int = 1, *, outside: float = 0.0) -> Volume:
+def resample_onto(volume: Volume, grid: Volume, order: int = 1, *, outside: float = 0.0, smooth: bool = True) -> Volume:
     """Return the volume's values at the voxel centres of another grid, which may be oblique to it.
 
-    grid: its voxels are not read. order: as resample.
+    grid: its voxels are not read. order: as resample. smooth: blur first where the grid is coarser (never for order 0);
+        False for values that already are means over the grid's voxels.
     Only the result and a smoothed copy of the source are held in memory.
     """
     to_source = np.linalg.inv(volume.affine) @ grid.affine
     matrix, offset = to_source[:3, :3], to_source[:3, 3]
-    source = volume.voxels if order == 0 else _smoothed(volume.voxels, matrix)
+    source = volume.voxels if order == 0 else _smoothed(volume.voxels, matrix if smooth else np.zeros((3, 3)))
     values = _sample(source, matrix, offset, grid.shape, order)
     _fill_outside(values, matrix, offset, volume.shape, outside)
     return Volume(values, grid.affine, grid.frame_of_reference_uid or volume.frame_of_reference_uid)

@@ -155,3 +155,14 @@ def test_there_and_back_loses_little_of_a_smooth_image():
 
     inner = (slice(1, -1), slice(2, -2), slice(2, -2))
     assert back[inner] == pytest.approx(volume.voxels[inner], abs=0.5)
+
+
+def test_smoothing_can_be_left_out():
+    stripes = np.tile(np.array([0.0, 1.0], np.float32), 32)
+    volume = Volume(np.tile(stripes, (1, 8, 1)), np.eye(4))
+    grid = grid_for(volume, spacing_mm=(1.0, 1.0, 8.0))
+
+    picked = resample_onto(volume, Volume(grid.voxels, grid.affine + _shift(column=0.5)), smooth=False).voxels
+
+    # Columns 4, 12, 20, ... are all even: no neighbour is mixed in.
+    assert set(np.unique(picked)) == {0.0}

@@ -10,6 +10,7 @@ from dicom_ai.errors import ModelError, UnsuitableImage
 from dicom_ai.inference.registry import ModelStore
 
 from .models import bright_ball, label_graph, model_folder, source, threshold_graph, two_class_graph
+from .predictor_contract import PredictorContract
 
 SIGMOID = 'activation = "sigmoid"'
 BALL_MM3 = 4 / 3 * np.pi * 6.0**3
@@ -26,6 +27,41 @@ def volume_mm3(labels: np.ndarray, volume: Volume) -> float:
 
 def input_table(*lines: str) -> str:
     return "\n".join(('modalities = ["MR"]', *lines))
+
+
+class TestVolumes(PredictorContract):
+    @pytest.fixture
+    def predictor(self, tmp_path):
+        table = input_table('normalisation = "none"', "patch = [8, 16, 16]", "spacing_mm = [1.5, 0.8, 0.8]")
+        return predictor(tmp_path, threshold_graph(50.0), input_table=table, options=f"{SIGMOID}\nsoft = true")
+
+    @pytest.fixture
+    def image(self):
+        return source(bright_ball())
+
+
+class TestSlices(PredictorContract):
+    @pytest.fixture
+    def predictor(self, tmp_path):
+        return predictor(tmp_path, threshold_graph(50.0, space=2), options=f"{SIGMOID}\ndimensions = 2")
+
+    @pytest.fixture
+    def image(self):
+        return source(bright_ball())
+
+
+class TestRadiographs(PredictorContract):
+    @pytest.fixture
+    def predictor(self, tmp_path):
+        table = 'kind = "radiograph"\nmodalities = ["DX"]\nnormalisation = "none"\npatch = [64, 64]'
+        options = f'{SIGMOID}\ndimensions = 2\nfit = "patch"'
+        return predictor(tmp_path, threshold_graph(50.0, space=2), input_table=table, options=options)
+
+    @pytest.fixture
+    def image(self):
+        pixels = np.zeros((90, 70), np.float32)
+        pixels[30:60, 16:48] = 100
+        return source(Radiograph(pixels))
 
 
 def test_a_new_model_folder_segments_without_a_change_of_code(tmp_path):
