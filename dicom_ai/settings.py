@@ -145,7 +145,8 @@ class Models(Section):
         default=None, description="Folder of model folders; empty: the models shipped with the node."
     )
     device: str = Field(
-        default="auto", description='"auto" (CUDA where it works, else CPU), "cpu", "cuda" or "cuda:N".'
+        default="auto",
+        description='"auto" (a GPU where it works, else the CPU), "cpu", "cuda", "cuda:N" or "require_gpu".',
     )
     runtime: Literal["onnx", "torch"] = Field(default="onnx", description="What runs the weights.")
     threads: int = Field(default=0, ge=0, description="CPU threads of a model; 0: all cores.")

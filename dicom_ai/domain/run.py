@@ -28,7 +28,10 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """One analysis that routing asks for: a series, a model, and every rule that took them together."""
+    """One analysis that routing asks for: a series, a model, and every rule that took them together.
+
+    not_before: seconds since 1970 before which it must not start (a rule's longer quiet time for the series).
+    """
 
     series_uid: str
     model: str
@@ -36,3 +39,4 @@ class Wanted:
     input_digest: str
     requests: tuple[Request, ...]
     priority: int = 0
+    not_before: float = 0.0

@@ -33,6 +33,7 @@ class NewJob:
     rule: str = ""
     input_digest: str = ""
     priority: int = 0
+    not_before: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +86,7 @@ def enqueue(session: Session, new: NewJob) -> int:
         reason="",
         attempts=0,
         lost=0,
-        available_at=now(session),
+        available_at=max(now(session), new.not_before),
         created_at=now(session),
     )
     session.add(row)
@@ -240,6 +241,11 @@ def requeue(session: Session, job_id: int) -> None:
     _check_move(JobState(row.state), JobState.QUEUED)
     row.state, row.reason, row.lost, row.finished_at, row.token_at = JobState.QUEUED, "", 0, None, None
     row.available_at = now(session)
+
+
+def study_of(session: Session, job: Job) -> str:
+    """Return the study a job belongs to."""
+    return session.get_one(JobRow, job.id).study_uid
 
 
 def all_of(session: Session, study_uid: str) -> Sequence[JobStatus]:

@@ -196,6 +196,20 @@ def take_due(session: Session, *, known: Sequence[str], token_gap_s: float) -> i
     return len(rows)
 
 
+def owners(session: Session) -> Sequence[str]:
+    """Return who has a turn now."""
+    return [owner for owner in session.scalars(sa.select(DestinationRow.owner)) if owner]
+
+
+def release_dead(session: Session, dead_owners: Sequence[str]) -> None:
+    """Give back the turns of senders that are known to be gone, so that nobody waits for their leases."""
+    session.execute(
+        sa.update(DestinationRow)
+        .where(DestinationRow.owner.in_(dead_owners))
+        .values(owner=None, lease_until=None, token_at=None)
+    )
+
+
 def statuses(session: Session) -> Sequence[DestinationStatus]:
     """Return every destination that ever had an object, with what waits for it."""
     pending = dict(

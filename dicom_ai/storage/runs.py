@@ -242,6 +242,7 @@ def _analyse_job(run: RunRow, item: Wanted) -> NewJob:
         rule=item.requests[0].rule,
         input_digest=item.input_digest,
         priority=item.priority,
+        not_before=item.not_before,
     )
 
 

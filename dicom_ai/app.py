@@ -1,0 +1,121 @@
+"""What every process shares: settings, database, files, folders, and the log. Loads no model."""
+
+import logging
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import structlog
+
+from dicom_ai.domain.destination import Destination
+from dicom_ai.domain.retries import Retries
+from dicom_ai.inference.registry import default_models_folder
+from dicom_ai.routing.shipped import read_rules
+from dicom_ai.settings import Settings
+from dicom_ai.storage import rules, schema
+from dicom_ai.storage.database import Database
+from dicom_ai.storage.files import FileStore
+from dicom_ai.storage.runs import Patience
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class App:
+    """One process's share of the node. analyses: where analyses are kept until their study is reported."""
+
+    settings: Settings
+    database: Database = field(repr=False)
+    files: FileStore = field(repr=False)
+    models_folder: Path
+    destinations: Mapping[str, Destination]
+
+    @property
+    def analyses(self) -> Path:
+        """Where analyses are kept until their study is reported."""
+        return self.files.root / "analyses"
+
+    @property
+    def patience(self) -> Patience:
+        """How long a study waits for its report."""
+        timing = self.settings.timing
+        return Patience(timing.study_quiet_s, timing.association_stale_s, timing.report_limit_s)
+
+    @property
+    def retries(self) -> Retries:
+        """How often and how late something is tried again."""
+        timing = self.settings.timing
+        return Retries(timing.retry_first_s, timing.retry_longest_s, timing.maximum_attempts, timing.send_give_up_s)
+
+    def close(self) -> None:
+        """Close the database."""
+        self.database.close()
+
+
+def open_app(settings: Settings) -> App:
+    """Open the data folder and the database; a database of another release is refused by require_newest, not here."""
+    return App(
+        settings=settings,
+        files=FileStore(settings.storage.data_dir, reserve_bytes=settings.storage.reserve_bytes),
+        database=Database(settings.database_url),
+        models_folder=settings.models.directory or default_models_folder(),
+        destinations={item.name: _destination(settings, item.name) for item in settings.destinations},
+    )
+
+
+def prepare(app: App, *, rules_on: bool = False) -> None:
+    """Bring the database to this release, and seed it with rules when it has none.
+
+    rules_on: seed them as the file has them; otherwise each starts in shadow, until an administrator turns it on.
+    """
+    schema.upgrade(app.database)
+    rule_set = read_rules(app.settings.rules.seed)
+    seeded = rule_set if rules_on else rule_set.seeded_as("shadow")
+    with app.database.write() as session:
+        if rules.current(session) is None:
+            note = "seeded as they stand" if rules_on else "seeded in shadow"
+            rules.save(session, seeded.as_toml(), author="dicom-ai", note=note)
+
+
+def configure_log(settings: Settings) -> None:
+    """Write every log line as one JSON object, or for people, to standard error."""
+    level = getattr(logging, settings.log.level.upper())
+    shared: list[Any] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+    ]
+    as_json = settings.log.format == "json"
+    renderer: Any = structlog.processors.JSONRenderer() if as_json else structlog.dev.ConsoleRenderer(colors=False)
+    errors: list[Any] = [structlog.processors.dict_tracebacks] if as_json else []
+    structlog.configure(
+        processors=[*shared, *errors, renderer],
+        wrapper_class=structlog.make_filtering_bound_logger(level),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        cache_logger_on_first_use=False,
+    )
+    handler = logging.StreamHandler(sys.stderr)
+    formatter = structlog.stdlib.ProcessorFormatter(
+        foreign_pre_chain=shared,
+        processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *errors, renderer],
+    )
+    handler.setFormatter(formatter)
+    logging.basicConfig(level=max(level, logging.WARNING), handlers=[handler], force=True)
+
+
+def _destination(settings: Settings, name: str) -> Destination:
+    """Return a destination; one by C-STORE takes the node's AE title and timeouts unless it has its own."""
+    item = next(item for item in settings.destinations if item.name == name)
+    if item.kind != "c_store":
+        return Destination(item.name, item.kind, item.parameters)
+    timeouts = settings.timeouts
+    usual: dict[str, str | int | float | bool] = {
+        "calling_ae_title": settings.node.ae_title,
+        "connect_s": timeouts.connect_s,
+        "acse_s": timeouts.acse_s,
+        "dimse_s": timeouts.dimse_s,
+        "network_s": timeouts.network_s,
+    }
+    return Destination(item.name, item.kind, usual | item.parameters)

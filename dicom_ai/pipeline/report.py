@@ -1,0 +1,174 @@
+"""A study run whose analyses have ended: SEG and SR objects, and one outbox row per object and destination.
+
+The identities of the objects are saved before anything is written; objects, rows and the end of the run are one
+transaction. A crash anywhere between leaves the run as it was, and the next try makes the same objects.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import structlog
+
+from dicom_ai.analysis import kept
+from dicom_ai.analysis.series import SeriesAnalysis, SeriesFailure
+from dicom_ai.analysis.study import StudyReport, plan_identities, report_study
+from dicom_ai.dicom.kept_series import read_series
+from dicom_ai.domain.job import Job, JobState
+from dicom_ai.domain.result import ResultKind, ResultObject
+from dicom_ai.domain.retries import Retries
+from dicom_ai.domain.study import Series
+from dicom_ai.errors import DicomAiError, RejectedInput, Unavailable
+from dicom_ai.storage import folders, jobs, outbox, results, runs, studies
+from dicom_ai.storage.database import Database, Session
+from dicom_ai.storage.runs import Member, ReportTask
+
+UNFINISHED = "not finished when the report was due"
+RESULTS = "results"
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Reporter:
+    """What a report needs.
+
+    path: file store path -> file. data_dir: below it analyses are kept, and results are written to `results`.
+    destinations: those a rule that names none sends to.
+    """
+
+    database: Database
+    path: Callable[[str], Path]
+    data_dir: Path
+    analyses: Path
+    destinations: tuple[str, ...]
+    retries: Retries
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """What is reported together: what leaves the node, or what only shadow rules asked for. folder: below data_dir."""
+
+    shadow: bool
+    members: tuple[Member, ...]
+    folder: str
+
+
+def run(reporter: Reporter, job: Job) -> JobState:
+    """Do a claimed report and end the claim; return the state the job is in then."""
+    try:
+        return _report(reporter, job)
+    except Unavailable as error:
+        return _retry(reporter, job, str(error))
+    except DicomAiError as error:
+        return fail(reporter.database, job, str(error))
+
+
+def fail(database: Database, job: Job, reason: str) -> JobState:
+    """End the claim and its run without a report."""
+    with database.write() as session:
+        held = runs.close_failed(session, job, reason)
+    log.error("report failed", job_id=job.id, run_id=job.run_id, reason=reason, held=held)
+    return JobState.FAILED
+
+
+def _report(reporter: Reporter, job: Job) -> JobState:
+    with reporter.database.read() as session:
+        task = runs.report_task(session, job.run_id)
+    if task is None:
+        return JobState.SUPERSEDED
+    parts = _parts(job, task)
+    reports = [(part, _write(reporter, task, part)) for part in parts]
+    with reporter.database.write() as session:
+        findings: dict[str, Any] = {"shadow" if part.shadow else "on": report.findings for part, report in reports}
+        if not runs.reported(session, job, findings):
+            return JobState.SUPERSEDED
+        for part, report in reports:
+            _keep(session, reporter, task, part, report.objects)
+    log.info("reported", study_uid=task.study_uid, run_id=task.run_id, run=task.number, complete=task.complete)
+    return JobState.DONE
+
+
+def _parts(job: Job, task: ReportTask) -> list[_Part]:
+    everyone = (*task.members, *task.missing)
+    name = f"{RESULTS}/{task.run_id}/{folders.attempt_name(job.id, job.attempts)}"
+    shadow = tuple(member for member in everyone if all(request.shadow for request in member.requests))
+    sent = tuple(member for member in everyone if member not in shadow)
+    parts = [_Part(False, sent, name), _Part(True, shadow, f"{name}-shadow")]
+    return [part for part in parts if part.members]
+
+
+def _write(reporter: Reporter, task: ReportTask, part: _Part) -> StudyReport:
+    series = {member.series_uid: _series(reporter, task.study_uid, member.series_uid) for member in part.members}
+    done = [member for member in part.members if member.state is JobState.DONE and member in task.members]
+    analyses: list[SeriesAnalysis] = []
+    failures = [_failure(member, series[member.series_uid], task) for member in part.members if member not in done]
+    for member in done:
+        read = series[member.series_uid]
+        if isinstance(read, str):
+            failures.append(_failure(member, read, task))
+            continue
+        folder = reporter.analyses / folders.attempt_name(member.job_id, member.attempts)
+        analyses.append(kept.load(folder, read))
+    with reporter.database.write() as session:
+        planned = plan_identities(
+            analyses,
+            run=task.number,
+            created_at=datetime.now(UTC),
+            predecessors={} if part.shadow else results.predecessors(session, task.study_uid),
+        )
+        identities = results.save_identities(session, task.run_id, planned, shadow=part.shadow)
+    with folders.new_folder(reporter.data_dir / part.folder) as out:
+        return report_study(analyses, failures, identities=identities, out=out, complete=task.complete)
+
+
+def _series(reporter: Reporter, study_uid: str, series_uid: str) -> Series | str:
+    """Return the series, or why it cannot be read any more."""
+    with reporter.database.read() as session:
+        paths = studies.paths_of(session, study_uid, series_uid)
+    try:
+        return read_series(study_uid, series_uid, [reporter.path(path) for path in paths])
+    except RejectedInput as error:
+        return str(error)
+
+
+def _failure(member: Member, series: Series | str, task: ReportTask) -> SeriesFailure:
+    state, reason = member.state.value, member.reason
+    if member not in task.members:
+        state, reason = JobState.FAILED.value, UNFINISHED
+    if isinstance(series, str):
+        return SeriesFailure(member.series_uid, member.rule, member.model, JobState.FAILED.value, reason or series)
+    return SeriesFailure(member.series_uid, member.rule, member.model, state, reason, series)
+
+
+def _keep(session: Session, reporter: Reporter, task: ReportTask, part: _Part, objects: Sequence[ResultObject]) -> None:
+    """Note where the objects lie, and queue each for its destinations."""
+    for item in objects:
+        path = f"{part.folder}/{item.path.name}"
+        result_id = results.written(session, task.run_id, item, path=path)
+        for destination in sorted(_destinations(part, item, reporter.destinations)):
+            outbox.add(session, result_id=result_id, run_id=task.run_id, destination=destination)
+
+
+def _destinations(part: _Part, item: ResultObject, default: tuple[str, ...]) -> set[str]:
+    """Return where an object goes: a SEG where its own rules say, the SR of the study where any of its rules says."""
+    kind = item.identity.kind
+    return {
+        destination
+        for member in part.members
+        for request in member.requests
+        if not request.shadow and kind.value in request.outputs
+        if kind is ResultKind.SR or item.identity.slot == f"seg:{member.model}:{member.series_uid}"
+        for destination in request.destinations or default
+    }
+
+
+def _retry(reporter: Reporter, job: Job, reason: str) -> JobState:
+    if job.attempts >= reporter.retries.maximum:
+        return fail(reporter.database, job, f"given up after {job.attempts} tries: {reason}")
+    with reporter.database.write() as session:
+        held = jobs.retry(session, job, delay_s=reporter.retries.delay_s(job.attempts), reason=reason)
+    log.warning("report postponed", job_id=job.id, run_id=job.run_id, reason=reason, held=held)
+    return JobState.QUEUED

@@ -1,0 +1,162 @@
+"""A quiet series: which rules take it, and the analyses that follow, each decision with its reasons.
+
+All series of the study are looked at together, because a rule takes the best of several. Doing it again with the
+same images and rules changes nothing.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import structlog
+
+from dicom_ai.dicom.kept_series import read_series
+from dicom_ai.domain.run import Request, Wanted
+from dicom_ai.domain.study import Header, Series
+from dicom_ai.errors import ModelError, RejectedInput
+from dicom_ai.routing.explain import Decision, route_study
+from dicom_ai.routing.rule import Rule, RuleSet, parse_rules
+from dicom_ai.storage import decisions, rules, runs, studies
+from dicom_ai.storage.database import Database, Session
+from dicom_ai.storage.decisions import StoredDecision
+from dicom_ai.storage.studies import KeptSeries
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Router:
+    """What routing needs. path: file store path -> file. model_digest: name -> digest, or raises ModelError."""
+
+    database: Database
+    path: Callable[[str], Path]
+    model_digest: Callable[[str], str]
+    series_quiet_s: float
+    lease_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Study:
+    """A study as it is routed. ready: its series that are quiet; readable: of all its series, those with headers."""
+
+    uid: str
+    kept: tuple[KeptSeries, ...]
+    ready: frozenset[str]
+    readable: dict[str, Series] = field(repr=False)
+    unreadable: dict[str, str]
+
+
+def run(router: Router) -> str | None:
+    """Route the study that waits longest; return its UID, or None when none waits.
+
+    Images that come meanwhile leave their series open: it is routed again when it is quiet.
+    """
+    with router.database.write() as session:
+        study_uid = studies.claim_for_routing(session, quiet_s=router.series_quiet_s, lease_s=router.lease_s)
+    if study_uid is None:
+        return None
+    with router.database.read() as session:
+        stored = rules.current(session)
+        kept = tuple(studies.series_of(session, study_uid))
+    study = _look_at(router, study_uid, kept)
+    rule_set = parse_rules(stored.content) if stored else RuleSet(())
+    digests, missing = _model_digests(router, rule_set)
+    decided = route_study(list(study.readable.values()), rule_set, models=digests)
+    to_store = [_stored(decision, missing) for decision in decided] + [
+        StoredDecision(uid, "", "", False, False, (reason,)) for uid, reason in study.unreadable.items()
+    ]
+    wanted = _wanted(study, decided, rule_set, digests)
+    with router.database.write() as session:
+        run_id = None
+        if _unchanged(session, study):
+            decisions.replace(session, study_uid, to_store, rules_version=stored.version if stored else 0)
+            run_id = runs.plan(session, study_uid, wanted)
+            for series in study.kept:
+                if series.series_uid in study.ready:
+                    studies.mark_routed(session, series, facts=_facts(study.readable.get(series.series_uid)))
+        studies.release_routing(session, study_uid, quiet_s=_study_quiet_s(decided, rule_set))
+    log.info("routed", study_uid=study_uid, run_id=run_id, analyses=len(wanted), series=len(study.kept))
+    return study_uid
+
+
+def _look_at(router: Router, study_uid: str, kept: tuple[KeptSeries, ...]) -> _Study:
+    before = router.database.clock() - router.series_quiet_s
+    readable, unreadable = {}, {}
+    for series in kept:
+        paths = [router.path(path) for path in series.paths]
+        try:
+            readable[series.series_uid] = read_series(study_uid, series.series_uid, paths)
+        except RejectedInput as error:
+            unreadable[series.series_uid] = str(error)
+    ready = frozenset(series.series_uid for series in kept if series.routed or series.last_received_at <= before)
+    return _Study(study_uid, kept, ready, readable, unreadable)
+
+
+def _model_digests(router: Router, rule_set: RuleSet) -> tuple[dict[str, str], dict[str, str]]:
+    """Return the digests of the models that can be used, and why the others cannot."""
+    usable, missing = {}, {}
+    for model in {rule.model for rule in rule_set.rules}:
+        try:
+            usable[model] = router.model_digest(model)
+        except ModelError as error:
+            missing[model] = str(error)
+    return usable, missing
+
+
+def _stored(decision: Decision, missing: dict[str, str]) -> StoredDecision:
+    reasons = tuple(reason.text for reason in decision.reasons)
+    if decision.model in missing:
+        reasons = (*reasons, missing[decision.model])
+    return StoredDecision(decision.series_uid, decision.rule, decision.model, decision.taken, decision.shadow, reasons)
+
+
+def _wanted(
+    study: _Study, decided: Sequence[Decision], rule_set: RuleSet, digests: dict[str, str]
+) -> tuple[Wanted, ...]:
+    """Return one analysis per series and model, for the series that are quiet."""
+    kept = {series.series_uid: series for series in study.kept}
+    taken: dict[tuple[str, str], list[Rule]] = {}
+    for decision in decided:
+        if decision.taken and decision.series_uid in study.ready:
+            taken.setdefault((decision.series_uid, decision.model), []).append(rule_set.named(decision.rule))
+    return tuple(
+        Wanted(
+            series_uid=series_uid,
+            model=model,
+            model_digest=digests[model],
+            input_digest=kept[series_uid].digest,
+            requests=tuple(_request(rule) for rule in by_rules),
+            priority=max(rule.priority for rule in by_rules),
+            not_before=kept[series_uid].last_received_at + max(rule.series_quiet_s or 0 for rule in by_rules),
+        )
+        for (series_uid, model), by_rules in taken.items()
+    )
+
+
+def _request(rule: Rule) -> Request:
+    return Request(rule.name, rule.state == "shadow", rule.destinations, rule.outputs)
+
+
+def _unchanged(session: Session, study: _Study) -> bool:
+    """Say whether the series that were routed are still those that are kept, and none seen before is left out."""
+    if any(series.seen_before and series.series_uid not in study.ready for series in study.kept):
+        return False
+    present = {series.series_uid: series.revision for series in studies.series_of(session, study.uid)}
+    return all(
+        present[series.series_uid] == series.revision for series in study.kept if series.series_uid in study.ready
+    )
+
+
+def _study_quiet_s(decided: Sequence[Decision], rule_set: RuleSet) -> float | None:
+    """Return the longest quiet time that the taking rules ask for; None where one leaves it to the node."""
+    asked = [rule_set.named(decision.rule).study_quiet_s for decision in decided if decision.taken]
+    chosen = [seconds for seconds in asked if seconds is not None]
+    return max(chosen) if chosen and len(chosen) == len(asked) else None
+
+
+def _facts(series: Series | None) -> dict[str, list[str]] | None:
+    """Return the header that stands for the series, to try rules on later without its files."""
+    if series is None:
+        return None
+    header: Header = series.header
+    return {keyword: [element.vr, *element.values] for keyword, element in header.items()}

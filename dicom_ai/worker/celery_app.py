@@ -1,0 +1,88 @@
+"""Celery as the bell: a token says "do what is due in this queue" and nothing else (docs/operations.md).
+
+Tokens may be lost or repeated: the claim in the database decides, and the clock rings again. The same code runs on
+memory:// within one process and on Redis or RabbitMQ between processes.
+"""
+
+import logging
+import threading
+from collections.abc import Callable
+
+from celery import Celery
+from celery.worker import WorkController
+from kombu.exceptions import OperationalError
+
+from dicom_ai.errors import Unavailable
+
+
+def make_celery(broker_url: str) -> Celery:
+    """Return a Celery application that carries tokens."""
+    celery = Celery("dicom_ai", broker=broker_url, set_as_current=False)
+    celery.conf.update(
+        task_acks_late=True,
+        task_ignore_result=True,
+        worker_prefetch_multiplier=1,
+        worker_enable_remote_control=False,
+        worker_hijack_root_logger=False,
+        worker_redirect_stdouts=False,
+        broker_connection_retry_on_startup=True,
+        broker_transport_options={"polling_interval": 0.1} if broker_url.startswith("memory") else {},
+    )
+    return celery
+
+
+class Bell:
+    """Rings for a queue."""
+
+    def __init__(self, broker_url: str) -> None:
+        self._celery = make_celery(broker_url)
+        self._lock = threading.Lock()
+
+    def ring(self, queue: str, times: int = 1) -> None:
+        """Send tokens to a queue. Raises Unavailable when the broker does not answer."""
+        try:
+            with self._lock:
+                for _ in range(times):
+                    self._celery.send_task(_task(queue), queue=queue, retry=False, ignore_result=True)
+        except OperationalError as error:
+            raise Unavailable(f"broker: {error}") from error
+
+
+class Worker:
+    """Threads that take the tokens of one queue.
+
+    work: called for each token; does what is due, and must not raise. Threads, because a forked child of a process
+    that has run a model hangs in it.
+    """
+
+    def __init__(self, broker_url: str, queue: str, work: Callable[[], None], *, threads: int) -> None:
+        celery = make_celery(broker_url)  # of its own: what an application consumes is set once for all its workers
+        celery.task(name=_task(queue), shared=False, ignore_result=True)(work)
+        self._controller = WorkController(
+            app=celery,
+            pool="threads",
+            concurrency=threads,
+            queues=[queue],
+            hostname=f"{queue}@dicom-ai",
+            without_mingle=True,
+            without_gossip=True,
+            without_heartbeat=True,
+            loglevel=logging.WARNING,
+        )
+        self._thread = threading.Thread(target=self._controller.start, name=f"worker-{queue}", daemon=True)
+
+    def start(self) -> None:
+        """Begin to take tokens."""
+        self._thread.start()
+
+    def stop(self, *, grace_s: float = 10) -> bool:
+        """Take no more tokens, and wait for the work at hand; return whether it ended in time."""
+        stopper = threading.Thread(target=self._controller.stop, daemon=True)
+        stopper.start()
+        stopper.join(grace_s)
+        self._thread.join(0.1 if stopper.is_alive() else grace_s)
+        return not stopper.is_alive()
+
+
+def _task(queue: str) -> str:
+    return f"dicom_ai.run_due_{queue}"

@@ -1,0 +1,73 @@
+"""The clock: looks every few seconds for what is due, puts back what dead workers held, and rings for both queues."""
+
+import threading
+from collections.abc import Callable
+
+import structlog
+
+from dicom_ai.app import App
+from dicom_ai.errors import Unavailable
+from dicom_ai.pipeline import complete
+from dicom_ai.storage import jobs, outbox
+from dicom_ai.worker import gpu, io, owners
+from dicom_ai.worker.unexpected import describe
+
+MOST_TOKENS = 16
+"""Tokens per queue and tick: a worker goes on until nothing is due, so more would only be read and dropped."""
+
+log = structlog.get_logger()
+
+
+class Clock:
+    """A thread that ticks. Any number may run; one is enough.
+
+    ring: (queue, times). Raises Unavailable when the broker is away.
+    """
+
+    def __init__(self, app: App, ring: Callable[[str, int], None]) -> None:
+        self._app = app
+        self._ring = ring
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="clock", daemon=True)
+
+    def start(self) -> None:
+        """Begin to tick; the first tick also takes up what a stopped node left."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Stop after the tick at hand."""
+        self._stopped.set()
+        if self._thread.is_alive():
+            self._thread.join()
+
+    def tick(self) -> None:
+        """Look once for what is due, and ring for it."""
+        timing = self._app.settings.timing
+        self._sweep()
+        completed = complete.run(self._app.database, series_quiet_s=timing.series_quiet_s, patience=self._app.patience)
+        with self._app.database.write() as session:
+            due = dict(jobs.take_due(session, token_gap_s=timing.token_gap_s))
+            sending = outbox.take_due(session, known=tuple(self._app.destinations), token_gap_s=timing.token_gap_s)
+        due[io.QUEUE] = due.get(io.QUEUE, 0) + sending + len(completed.studies_to_route)
+        for queue in (gpu.QUEUE, io.QUEUE):
+            if due.get(queue):
+                self._ring(queue, min(due[queue], MOST_TOKENS))
+
+    def _run(self) -> None:
+        while True:
+            try:
+                self.tick()
+            except Unavailable as error:
+                log.warning("the clock could not look", reason=str(error))
+            except Exception as error:  # noqa: BLE001 - one of the three places: a clock that stops stops the node
+                log.error("the clock failed", **describe(error).fields)
+            if self._stopped.wait(self._app.settings.timing.clock_s):
+                return
+
+    def _sweep(self) -> None:
+        with self._app.database.write() as session:
+            dead = owners.dead({*jobs.owners(session), *outbox.owners(session)})
+            outbox.release_dead(session, dead)
+            swept = jobs.sweep(session, maximum_lost=self._app.settings.timing.maximum_lost, dead_owners=dead)
+        if swept.requeued or swept.parked:
+            log.warning("workers stopped", requeued=list(swept.requeued), parked=list(swept.parked))

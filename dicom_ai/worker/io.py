@@ -1,0 +1,122 @@
+"""Queue io: routing, reports and sending. Loads no model."""
+
+from collections.abc import Callable
+
+import structlog
+
+from dicom_ai.app import App
+from dicom_ai.domain.job import Job
+from dicom_ai.errors import Unavailable
+from dicom_ai.inference.manifest import read_manifest
+from dicom_ai.pipeline import report, route, send
+from dicom_ai.pipeline.report import Reporter
+from dicom_ai.pipeline.route import Router
+from dicom_ai.pipeline.send import Sender
+from dicom_ai.storage import jobs, outbox
+from dicom_ai.storage.outbox import Turn
+from dicom_ai.worker.heartbeat import beating
+from dicom_ai.worker.owners import new_owner
+from dicom_ai.worker.unexpected import describe
+
+QUEUE = "io"
+log = structlog.get_logger()
+
+
+class IoWork:
+    """What the threads of queue io do. ring_gpu: tells the other queue that analyses are due."""
+
+    def __init__(self, app: App, ring_gpu: Callable[[], None]) -> None:
+        timing = app.settings.timing
+        self._app = app
+        self._ring_gpu = ring_gpu
+        self._lease_s = timing.lease_s
+        self.owner = new_owner()
+        self._router = Router(
+            database=app.database,
+            path=app.files.path,
+            model_digest=self._model_digest,
+            series_quiet_s=timing.series_quiet_s,
+            lease_s=timing.lease_s,
+        )
+        self._reporter = Reporter(
+            database=app.database,
+            path=app.files.path,
+            data_dir=app.files.root,
+            analyses=app.analyses,
+            destinations=tuple(app.destinations),
+            retries=app.retries,
+        )
+        self._sender = Sender(app.database, app.files.path, app.destinations, app.retries)
+
+    def run_due(self) -> None:
+        """Route, report and send until nothing is due."""
+        while self._route() or self._report() or self._send():
+            pass
+
+    def stop(self) -> None:
+        """Put back what is still being worked on: the process is about to end."""
+        with self._app.database.write() as session:
+            jobs.release(session, self.owner)
+
+    def _route(self) -> bool:
+        try:
+            routed = route.run(self._router)
+        except Exception as error:  # noqa: BLE001 - one of the three places: the study waits for its lease, then again
+            log.error("routing failed", **describe(error).fields)
+            return False
+        if routed is not None:
+            self._ring_gpu()
+        return routed is not None
+
+    def _report(self) -> bool:
+        with self._app.database.write() as session:
+            job = jobs.claim_next(session, QUEUE, self.owner, self._lease_s)
+        if job is None:
+            return False
+        with structlog.contextvars.bound_contextvars(job_id=job.id, attempt=job.attempts):
+            try:
+                with beating(lambda: self._beat(job), self._lease_s):
+                    report.run(self._reporter, job)
+            except Exception as error:  # noqa: BLE001 - one of the three places: it becomes a job state
+                reason = describe(error)
+                log.error("report failed", **reason.fields)
+                report.fail(self._app.database, job, reason.text)
+        return True
+
+    def _send(self) -> bool:
+        turn = send.claim(self._sender, self.owner, self._lease_s)
+        if turn is None:
+            return False
+        try:
+            with beating(lambda: self._beat_turn(turn), self._lease_s):
+                send.run(self._sender, turn)
+        except Exception as error:  # noqa: BLE001 - one of the three places: it becomes the state of the deliveries
+            reason = describe(error)
+            log.error("sending failed", destination=turn.destination, **reason.fields)
+            send.abandon(self._sender, turn, reason.text)
+        return True
+
+    def _beat(self, job: Job) -> bool:
+        with self._app.database.write() as session:
+            return jobs.heartbeat(session, job, self._lease_s)
+
+    def _beat_turn(self, turn: Turn) -> bool:
+        with self._app.database.write() as session:
+            return outbox.beat(session, turn, self._lease_s)
+
+    def _model_digest(self, name: str) -> str:
+        """Return the digest over the weights that a model's manifest names. Raises ModelError."""
+        manifest = read_manifest(self._app.models_folder / name)
+        return ",".join(sorted(weights.sha256 for weights in manifest.weights))
+
+
+def ring_quietly(ring: Callable[[], None]) -> Callable[[], None]:
+    """Return a ring that only logs when the broker is away: the clock rings again."""
+
+    def ring_once() -> None:
+        try:
+            ring()
+        except Unavailable as error:
+            log.warning("no token sent", reason=str(error))
+
+    return ring_once
