@@ -80,7 +80,7 @@ def test_a_missing_file_is_an_error() -> None:
 
 def test_settings_cannot_be_changed() -> None:
     with pytest.raises(ValidationError, match="frozen"):
-        settings.Settings().node.port = 1  # type: ignore[misc]
+        settings.Settings().node.port = 1
 
 
 def test_no_peer_is_admitted_by_default() -> None:
