@@ -9,14 +9,13 @@ import hashlib
 from collections.abc import Callable
 from typing import Protocol
 
-import numpy as np
-
 from dicom_ai.domain.findings import Segmentation
 from dicom_ai.domain.image import Radiograph, SourceImage, Volume
 from dicom_ai.domain.model import ModelReference
 from dicom_ai.errors import UnsuitableImage
 from dicom_ai.inference.manifest import InputSpec, Manifest
 from dicom_ai.inference.runtime import Runner
+from dicom_ai.routing.geometry import plane_of
 
 Progress = Callable[[float], None]
 """Called with the share of the work that is done, 0..1."""
@@ -83,23 +82,10 @@ def check_input(spec: InputSpec, image: SourceImage, *, modality: str) -> None:
                 raise _unsuitable(image, "a projection image where the model takes a volume")
 
 
-def plane_of(volume: Volume) -> str:
-    """Return "axial", "sagittal" or "coronal" after the axis nearest the slice normal, or "oblique" beyond 40 degrees.
-
-    The limit leaves out only slices that lean about as much towards a second plane as they lie in the first.
-    """
-    row, column = volume.directions[:, 1], volume.directions[:, 2]
-    normal = np.abs(np.cross(row, column))
-    axis = int(np.argmax(normal))
-    if normal[axis] < np.cos(np.deg2rad(40.0)):
-        return "oblique"
-    return ("sagittal", "coronal", "axial")[axis]
-
-
 def _check_volume(spec: InputSpec, image: SourceImage, volume: Volume) -> None:
     if spec.kind != "volume":
         raise _unsuitable(image, "a volume where the model takes a projection image")
-    plane = plane_of(volume)
+    plane = plane_of(volume.directions[:, 2], volume.directions[:, 1])
     if spec.planes and plane not in spec.planes:
         raise _unsuitable(image, f"{plane} slices where the model takes {', '.join(spec.planes)}")
     slices = volume.shape[0]

@@ -10,7 +10,7 @@ import pytest
 from dicom_ai.domain.image import Radiograph, Volume
 from dicom_ai.errors import UnsuitableImage
 from dicom_ai.inference.manifest import InputSpec, Limits, Manifest, WeightsFile
-from dicom_ai.inference.predictor import check_input, plane_of, reference_of
+from dicom_ai.inference.predictor import check_input, reference_of
 
 from .models import bright_ball, source
 
@@ -76,8 +76,11 @@ def test_a_radiograph_is_not_a_volume():
     ("degrees", "plane"),
     [(0, "axial"), (30, "axial"), (45, "oblique"), (60, "coronal"), (-20, "axial"), (180, "axial")],
 )
-def test_planes_are_named_by_the_nearest_axis(degrees, plane):
-    assert plane_of(tilted(degrees)) == plane
+def test_planes_are_named_as_routing_names_them(degrees, plane):
+    spec = InputSpec(kind="volume", modalities=("MR",), planes=("sagittal",))
+
+    with pytest.raises(UnsuitableImage, match=f"{plane} slices where the model takes sagittal"):
+        check_input(spec, source(tilted(degrees)), modality="MR")
 
 
 def test_a_model_is_identified_by_the_digest_over_its_weights():
