@@ -85,7 +85,8 @@ def check_input(spec: InputSpec, image: SourceImage, *, modality: str) -> None:
 def _check_volume(spec: InputSpec, image: SourceImage, volume: Volume) -> None:
     if spec.kind != "volume":
         raise _unsuitable(image, "a volume where the model takes a projection image")
-    plane = plane_of(volume.directions[:, 2], volume.directions[:, 1])
+    row, column = volume.directions[:, 2].tolist(), volume.directions[:, 1].tolist()
+    plane = plane_of(row, column)
     if spec.planes and plane not in spec.planes:
         raise _unsuitable(image, f"{plane} slices where the model takes {', '.join(spec.planes)}")
     slices = volume.shape[0]
