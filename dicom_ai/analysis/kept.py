@@ -1,6 +1,7 @@
 """A finished analysis on disk, until its study is reported: masks as arrays, the rest as JSON.
 
-The image itself is not kept: its files are, and they are read again. What was segmented is checked against what is read.
+The image itself is not kept: its files are, and they are read again. What was segmented is checked
+against what is read.
 """
 
 import json
@@ -10,13 +11,14 @@ from pathlib import Path
 import numpy as np
 
 from dicom_ai.analysis.series import SeriesAnalysis, read_source
-from dicom_ai.domain.findings import Segment, Segmentation, Structure, StructureKind
+from dicom_ai.domain.findings import Segment, Segmentation, Structure, StructureKind, VertebraLabel
 from dicom_ai.domain.model import ModelReference
 from dicom_ai.domain.study import Series
 from dicom_ai.errors import UnsuitableImage
 
 _FACTS = "analysis.json"
 _MASKS = "masks.npz"
+_POINTS = ("centroid_mm", "upper_mm", "lower_mm")
 
 
 def save(analysis: SeriesAnalysis, folder: Path) -> None:
@@ -33,6 +35,7 @@ def save(analysis: SeriesAnalysis, folder: Path) -> None:
         "score": analysis.segmentation.score,
         "notes": analysis.segmentation.notes,
         "segments": [asdict(segment) for segment in analysis.segmentation.segments],
+        "vertebrae": [_plain(vertebra) for vertebra in analysis.segmentation.vertebrae],
         "frames": [[frame.sop_instance_uid, frame.frame_number] for frame in analysis.source.frames],
     }
     (folder / _FACTS).write_text(json.dumps(facts, indent=1), encoding="utf-8")
@@ -49,7 +52,7 @@ def load(folder: Path, series: Series) -> SeriesAnalysis:
         raise UnsuitableImage(f"series {series.series_uid}: its images are not those that were analysed")
     with np.load(folder / _MASKS, allow_pickle=False) as masks:
         labels = masks["labels"]
-        soft = masks["soft"] if "soft" in masks else None
+        soft = masks.get("soft")
     return SeriesAnalysis(
         series=series,
         source=source,
@@ -62,6 +65,7 @@ def load(folder: Path, series: Series) -> SeriesAnalysis:
             score=facts["score"],
             soft=soft,
             notes=tuple(facts["notes"]),
+            vertebrae=tuple(_vertebra(item) for item in facts["vertebrae"]),
         ),
         seconds=facts["seconds"],
     )
@@ -80,3 +84,12 @@ def _segment(item: dict) -> Segment:
         tracking_id=item["tracking_id"],
         tracking_uid=item["tracking_uid"],
     )
+
+
+def _plain(vertebra: VertebraLabel) -> dict:
+    points = {name: [float(x) for x in getattr(vertebra, name)] for name in _POINTS}
+    return asdict(vertebra) | points
+
+
+def _vertebra(item: dict) -> VertebraLabel:
+    return VertebraLabel(**{**item, **{name: np.array(item[name]) for name in _POINTS}})

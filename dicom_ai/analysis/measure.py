@@ -1,0 +1,61 @@
+"""What is measured on the series of a study once all of them are there.
+
+To add a kind: a function here, and a row in MEASURERS.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from dicom_ai.analysis.levels import levels_for
+from dicom_ai.analysis.series import SeriesAnalysis
+from dicom_ai.domain.findings import Finding, VertebraLabel
+from dicom_ai.domain.image import Volume
+from dicom_ai.measurements.cord_findings import cord_findings
+from dicom_ai.measurements.spinal_cord_csa import CordProfile, measure_cord
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """One analysis with its findings.
+
+    profile: the cord slice by slice, where the model segments the cord. levels: the vertebrae that serve it.
+    """
+
+    analysis: SeriesAnalysis
+    findings: tuple[Finding, ...] = field(repr=False)
+    profile: CordProfile | None = field(default=None, repr=False)
+    levels: tuple[VertebraLabel, ...] = field(default=(), repr=False)
+    notes: tuple[str, ...] = ()
+
+
+def measure_study(analyses: Sequence[SeriesAnalysis]) -> tuple[Measured, ...]:
+    """Measure every series of a study; levels found in one series serve the others in its frame of reference."""
+    return tuple(_measured(analysis, analyses) for analysis in analyses)
+
+
+def measure_cord_of(analysis: SeriesAnalysis, levels: Sequence[VertebraLabel]) -> Measured:
+    """Measure the cord of a series, by level where levels are known, else by position."""
+    segmentation, image = analysis.segmentation, analysis.source.image
+    if segmentation.soft is None or not segmentation.segments or not isinstance(image, Volume):
+        return Measured(analysis, ())
+    profile = measure_cord(image.with_voxels(segmentation.soft))
+    withheld = tuple(dict.fromkeys(reason for reason in (profile.csa_withheld, profile.ap_withheld) if reason))
+    return Measured(analysis, cord_findings(analysis.source, segmentation, profile, levels), profile, notes=withheld)
+
+
+MEASURERS: dict[str, Callable[[SeriesAnalysis, Sequence[VertebraLabel]], Measured]] = {
+    "spinal_cord_csa": measure_cord_of,
+}
+"""Name in a model's manifest (measurements) -> what it measures."""
+
+
+def _measured(analysis: SeriesAnalysis, analyses: Sequence[SeriesAnalysis]) -> Measured:
+    levels = levels_for(analysis, analyses)
+    parts = [MEASURERS[name](analysis, levels) for name in analysis.measurements if name in MEASURERS]
+    return Measured(
+        analysis,
+        findings=tuple(finding for part in parts for finding in part.findings),
+        profile=next((part.profile for part in parts if part.profile), None),
+        levels=levels,
+        notes=tuple(note for part in parts for note in part.notes),
+    )
