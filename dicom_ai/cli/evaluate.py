@@ -1,0 +1,83 @@
+"""`dicom-ai evaluate MODEL`: score a model on data with truth that its weights have never seen."""
+
+import csv
+import io
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from dicom_ai.training.recipes import Report
+
+
+@click.command()
+@click.argument("model")
+@click.option(
+    "--data",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    required=True,
+    help="Folder of the data with truth.",
+)
+@click.option(
+    "--models", type=click.Path(exists=True, file_okay=False, path_type=Path), help="Default: the shipped models."
+)
+@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:N or require_gpu.")
+@click.option("--runtime", type=click.Choice(["onnx", "torch"]), default="onnx", show_default=True)
+@click.option("--threads", type=click.IntRange(0), default=0, help="CPU threads; 0: all.")
+@click.option("--seen", is_flag=True, help="Also score cases that the weights were trained on, marked as seen.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.option("--csv", "csv_path", type=click.Path(dir_okay=False, path_type=Path), help="Also write a CSV file.")
+@click.option("--card", is_flag=True, help="Write metrics.json and MODEL_CARD.md of the model folder.")
+def command(
+    model: str,
+    data: Path,
+    models: Path | None,
+    device: str,
+    runtime: str,
+    threads: int,
+    seen: bool,
+    as_json: bool,
+    csv_path: Path | None,
+    card: bool,
+) -> None:
+    """Score MODEL (spinal-cord, spine-mr); a case that its weights have seen is refused, or marked with --seen."""
+    from dicom_ai.inference.registry import default_models_folder
+    from dicom_ai.training.recipes import EvaluateRequest, recipe
+
+    folder = models or default_models_folder()
+    request = EvaluateRequest(data, folder, device, runtime, threads, seen)
+    chosen = recipe(model)
+    report = chosen.evaluate(request, say=lambda line: click.echo(line, err=True))
+    if csv_path is not None:
+        csv_path.write_text(_csv(report), encoding="utf-8")
+    if card:
+        chosen.describe(folder / model, report)
+    if as_json:
+        click.echo(json.dumps({"rows": report.rows, "notes": report.notes}, indent=2))
+        return
+    _print(report)
+
+
+def _csv(report: "Report") -> str:
+    text = io.StringIO()
+    writer = csv.DictWriter(text, report.columns, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(report.rows)
+    return text.getvalue()
+
+
+def _print(report: "Report") -> None:
+    cells = [[_cell(row.get(column)) for column in report.columns] for row in report.rows]
+    widths = [max(len(column), *(len(row[i]) for row in cells)) for i, column in enumerate(report.columns)]
+    for line in [list(report.columns), *cells]:
+        click.echo("  ".join(text.ljust(width) for text, width in zip(line, widths, strict=True)).rstrip())
+    for note in report.notes:
+        click.echo(note)
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return "-"
+    return f"{value:.3f}" if isinstance(value, float) else str(value)

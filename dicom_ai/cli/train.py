@@ -1,0 +1,63 @@
+"""`dicom-ai train MODEL`: train a model, go on with a training, and write its model folder."""
+
+import logging
+from pathlib import Path
+
+import click
+
+
+@click.command()
+@click.argument("model")
+@click.option(
+    "--data",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    required=True,
+    help="Folder of the training data.",
+)
+@click.option(
+    "--out",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path("train-out"),
+    show_default=True,
+    help="Folder of the packed cases, the checkpoint and the curve; a checkpoint in it is gone on from.",
+)
+@click.option("--config", "net", default="", help="Named configuration of the recipe; default: the shipped one.")
+@click.option("--steps", type=click.IntRange(0), default=0, help="Train up to this step; default: the recipe's own.")
+@click.option("--minutes", type=click.FloatRange(0), default=0.0, help="Stop after this time, annealed; 0: no limit.")
+@click.option("--seed", type=int, default=0, show_default=True)
+@click.option("--threads", type=click.IntRange(0), default=0, help="CPU threads; 0: all.")
+@click.option("--workers", type=click.IntRange(0), default=1, show_default=True, help="Processes that make samples.")
+@click.option("--device", default="cpu", show_default=True, help="cpu or cuda.")
+@click.option(
+    "--weights",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Model folder whose weights the training starts from.",
+)
+@click.option(
+    "--deliver", type=click.Path(file_okay=False, path_type=Path), help="Folder to write the model folder into."
+)
+def command(
+    model: str,
+    data: Path,
+    out: Path,
+    net: str,
+    steps: int,
+    minutes: float,
+    seed: int,
+    threads: int,
+    workers: int,
+    device: str,
+    weights: Path | None,
+    deliver: Path | None,
+) -> None:
+    """Train MODEL (spinal-cord, spine-mr)."""
+    from dicom_ai.training.recipes import TrainRequest, recipe
+
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    chosen = recipe(model)
+    if net and net not in chosen.CONFIGS:
+        raise click.BadParameter(f"{net!r} is not one of {', '.join(chosen.CONFIGS)}", param_hint="--config")
+    request = TrainRequest(data, out, net, steps, minutes, seed, threads, workers, device, weights)
+    chosen.train(request, say=lambda line: click.echo(line, err=True))
+    if deliver is not None:
+        click.echo(str(chosen.deliver(out, deliver)))

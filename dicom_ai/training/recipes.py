@@ -1,0 +1,92 @@
+"""The recipes: one per shipped model. To add one: write a module with the functions of Recipe and name it in RECIPES."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from importlib import import_module
+from pathlib import Path
+from typing import Any, Protocol, cast
+
+from dicom_ai.errors import ConfigError
+
+RECIPES: dict[str, str] = {
+    "spinal-cord": "dicom_ai.training.softseg",
+    "spine-mr": "dicom_ai.training.sshsnet",
+}
+"""Model -> the module that trains, delivers and evaluates it."""
+
+Say = Callable[[str], None]
+"""Takes one line on the progress."""
+
+
+@dataclass(frozen=True, slots=True)
+class TrainRequest:
+    """What `dicom-ai train` was asked for.
+
+    data: folder of the training data. out: folder of the pack, checkpoint, curve; an existing checkpoint is gone on
+    from. config: "" is the shipped one. steps, minutes: of this run, 0 is the recipe's own. threads: 0 is all.
+    weights: a model folder whose weights are started from, where there is no checkpoint.
+    """
+
+    data: Path
+    out: Path
+    config: str = ""
+    steps: int = 0
+    minutes: float = 0.0
+    seed: int = 0
+    threads: int = 0
+    workers: int = 1
+    device: str = "cpu"
+    weights: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class EvaluateRequest:
+    """What `dicom-ai evaluate` was asked for.
+
+    models: folder of model folders. seen: also score cases that the weights were trained on, marked as such.
+    """
+
+    data: Path
+    models: Path
+    device: str = "auto"
+    runtime: str = "onnx"
+    threads: int = 0
+    seen: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """A table of scores: rows have the keys of columns; a value is None where it does not apply. notes: below it."""
+
+    columns: tuple[str, ...]
+    rows: tuple[dict[str, Any], ...] = field(repr=False)
+    notes: tuple[str, ...] = ()
+
+
+class Recipe(Protocol):
+    """What the module of a recipe gives."""
+
+    CONFIGS: tuple[str, ...]
+    """The names that --config takes; the first is the shipped one."""
+
+    def train(self, request: TrainRequest, *, say: Say) -> None:
+        """Train into request.out, going on from what is there."""
+
+    def deliver(self, out: Path, models: Path) -> Path:
+        """Write the model folder of the checkpoint in out below models; return it."""
+
+    def evaluate(self, request: EvaluateRequest, *, say: Say) -> Report:
+        """Score the delivered model."""
+
+    def describe(self, folder: Path, report: Report) -> None:
+        """Write metrics.json and MODEL_CARD.md of a model folder from a report."""
+
+
+def recipe(model: str) -> Recipe:
+    """Return the recipe of a model; raises ConfigError where there is none, or where torch is missing."""
+    if model not in RECIPES:
+        raise ConfigError(f"no recipe for a model {model!r}; there is {', '.join(RECIPES)}")
+    try:
+        return cast(Recipe, import_module(RECIPES[model]))
+    except ModuleNotFoundError as error:
+        raise ConfigError(f"the recipe of {model} cannot be loaded ({error}): pip install 'dicom-ai[train]'") from error
