@@ -105,8 +105,10 @@ OUTLINE_MEASURED = Code("OUTLINE-MEASURED", SCHEME, "Is the measured area of thi
 OUTLINE_LOCATES = Code("OUTLINE-LOCATES", SCHEME, "Locates the finding, is not the measured area")
 OUTLINE_SEARCHED = Code("OUTLINE-SEARCHED", SCHEME, "The image that was searched")
 
+QUALITATIVE_EVALUATIONS = Code("C0034375", "UMLS", "Qualitative Evaluations")
 NOTHING_FOUND_TITLE = Code("AI-REPORT", SCHEME, "AI analysis without measurements (research use only)")
 ANALYSIS_RESULT = Code("RESULT", SCHEME, "Result of the analysis")
+ALGORITHMS = Code("ALGORITHMS", SCHEME, "Algorithms")
 NOTHING_MEASURED = Code("NOTHING-MEASURED", SCHEME, "Nothing could be measured")
 
 METHODS = MappingProxyType(

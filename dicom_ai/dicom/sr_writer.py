@@ -1,0 +1,269 @@
+"""The report of a study: Comprehensive 3D SR, TID 1500, one group per finding; a plain text tree where there is none.
+
+A report without findings has another title than 126000: viewers that draw measurements show such a tree as text, while
+a measurement report without groups is an error to them.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from uuid import NAMESPACE_OID, uuid5
+
+import highdicom as hd
+from highdicom.sr import (
+    CodeContentItem,
+    CodedConcept,
+    ContainerContentItem,
+    ContentSequence,
+    DeviceObserverIdentifyingAttributes,
+    LanguageOfContentItemAndDescendants,
+    MeasurementReport,
+    ObservationContext,
+    ObserverContext,
+    RelationshipTypeValues,
+    TextContentItem,
+)
+from pydicom.dataset import Dataset
+from pydicom.sequence import Sequence as Items
+from pydicom.sr.codedict import codes
+from pydicom.sr.coding import Code
+from pydicom.uid import Comprehensive3DSRStorage
+
+from dicom_ai.dicom import codes as our
+from dicom_ai.dicom.result_stamp import MANUFACTURER, MODEL_NAME, SERIAL_NUMBER, stamp, stated, without_name
+from dicom_ai.dicom.source_headers import source_headers
+from dicom_ai.dicom.sr_groups import comment, empty_failed_numbers, measurement_group
+from dicom_ai.domain.findings import Finding
+from dicom_ai.domain.image import SourceImage
+from dicom_ai.domain.model import ModelReference
+from dicom_ai.domain.result import ResultIdentity, ResultObject
+from dicom_ai.domain.study import Series
+from dicom_ai.errors import RejectedInput
+
+OBSERVER_UID = f"2.25.{uuid5(NAMESPACE_OID, MANUFACTURER).int}"
+"""Device Observer UID of every node."""
+
+_LANGUAGE = CodedConcept("en", "RFC5646", "English")
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What a report rests on. The first series stands for the patient and the study.
+
+    series: headers and files of every series that was looked at, refused ones too. sources: those that became images.
+    segs: SEGs of the same run. models: tracking UID of a finding -> the model that made it.
+    """
+
+    series: Sequence[Series]
+    sources: Sequence[SourceImage] = ()
+    segs: Sequence[ResultObject] = ()
+    models: Mapping[str, ModelReference] = field(default_factory=dict)
+
+
+def write_sr(
+    findings: Sequence[Finding],
+    evidence: Evidence,
+    *,
+    identity: ResultIdentity,
+    models: Sequence[ModelReference],
+    complete: bool,
+    notes: Sequence[str] = (),
+) -> Dataset:
+    """Return the report of a study.
+
+    models: every model that looked at the study. complete: False makes the CompletionFlag PARTIAL.
+    notes: sentences that stand above all findings.
+    Raises ValueError where an outline does not lie on its image or two findings share a tracking UID.
+    """
+    _check_tracking(findings)
+    sources = {source.series_uid: source for source in evidence.sources}
+    used = frozenset(_outlined_image(finding, sources) for finding in findings)
+    headers = [header for series in evidence.series for header in _headers(series, used).values()]
+    if not headers:
+        raise RejectedInput("no image of the study can be read; there is no patient to report on")
+    if findings:
+        content = _measurements(findings, evidence, headers=headers, models=models, notes=notes)
+    else:
+        content = _text(headers[0], models=models, notes=notes)
+    report = hd.sr.Comprehensive3DSR(
+        evidence=[*(without_name(header) for header in headers), *_other_evidence(evidence, headers[0])],
+        content=content,
+        is_complete=complete,
+        is_final=False,
+        is_verified=False,
+        requested_procedures=_requests(headers[0]) or None,
+        previous_versions=[_predecessor(identity)] if identity.predecessor else None,
+        transfer_syntax_uid=hd.UID("1.2.840.10008.1.2.1"),
+        **stated(identity, models, what="report"),
+    )
+    empty_failed_numbers(report)
+    stamp(report, headers[0], identity)
+    return report
+
+
+def _check_tracking(findings: Sequence[Finding]) -> None:
+    uids = [finding.tracking_uid for finding in findings]
+    if len(set(uids)) < len(uids):
+        raise ValueError("two findings share a tracking UID; viewers would merge them")
+
+
+def _outlined_image(finding: Finding, sources: Mapping[str, SourceImage]) -> str:
+    """Return the SOP Instance UID of the image that carries the finding's outline."""
+    source = _source_of(finding, sources)
+    index = finding.contour.slice_index if finding.contour else len(source.frames) // 2
+    return source.frames[index].sop_instance_uid
+
+
+def _source_of(finding: Finding, sources: Mapping[str, SourceImage]) -> SourceImage:
+    uid = finding.contour.series_uid if finding.contour else finding.series_uid
+    if uid not in sources:
+        raise ValueError(f"a finding lies on series {uid}, which is not among the sources")
+    return sources[uid]
+
+
+def _headers(series: Series, used: frozenset[str]) -> dict[str, Dataset]:
+    """Return the headers that the report quotes: the images with outlines, or the first of a series without."""
+    wanted = [i.sop_instance_uid for i in series.instances if i.sop_instance_uid in used]
+    return source_headers(series, only=frozenset(wanted or [series.instances[0].sop_instance_uid]))
+
+
+def _other_evidence(evidence: Evidence, header: Dataset) -> list[Dataset]:
+    """Return references to every image that was analysed and to the SEGs."""
+    study = str(header.StudyInstanceUID)
+    references = [
+        _reference(frame.sop_class_uid, frame.sop_instance_uid, study_uid=study, series_uid=source.series_uid)
+        for source in evidence.sources
+        for frame in source.frames
+    ]
+    references += [
+        _reference(
+            seg.sop_class_uid,
+            seg.identity.sop_instance_uid,
+            study_uid=seg.study_uid,
+            series_uid=seg.identity.series_uid,
+        )
+        for seg in evidence.segs
+    ]
+    return references
+
+
+def _reference(sop_class_uid: str, sop_instance_uid: str, *, study_uid: str, series_uid: str) -> Dataset:
+    item = Dataset()
+    item.SOPClassUID, item.SOPInstanceUID = sop_class_uid, sop_instance_uid
+    item.StudyInstanceUID, item.SeriesInstanceUID = study_uid, series_uid
+    return item
+
+
+def _predecessor(identity: ResultIdentity) -> Dataset:
+    study, series, instance = identity.predecessor or ("", "", "")
+    return _reference(Comprehensive3DSRStorage, instance, study_uid=study, series_uid=series)
+
+
+def _measurements(
+    findings: Sequence[Finding],
+    evidence: Evidence,
+    *,
+    headers: Sequence[Dataset],
+    models: Sequence[ModelReference],
+    notes: Sequence[str],
+) -> Dataset:
+    """Return the root of a TID 1500 report."""
+    sources = {source.series_uid: source for source in evidence.sources}
+    only = models[0] if len(models) == 1 else None
+    outlined = {_outlined_image(finding, sources) for finding in findings}
+    report = MeasurementReport(
+        observation_context=_observer(),
+        procedure_reported=_procedures(headers[0]),
+        imaging_measurements=[
+            measurement_group(
+                finding, _source_of(finding, sources), model=evidence.models.get(finding.tracking_uid, only)
+            )
+            for finding in findings
+        ],
+        title=codes.DCM.ImagingMeasurementReport,
+        language_of_content_item_and_descendants=LanguageOfContentItemAndDescendants(_LANGUAGE),
+        referenced_images=[header for header in headers if header.SOPInstanceUID in outlined],
+    )
+    root = report[0]
+    if notes:
+        root.ContentSequence.append(_container(our.QUALITATIVE_EVALUATIONS, [comment(note) for note in notes]))
+    return root
+
+
+def _text(header: Dataset, *, models: Sequence[ModelReference], notes: Sequence[str]) -> Dataset:
+    """Return the root of a report without findings."""
+    root = ContainerContentItem(name=our.NOTHING_FOUND_TITLE)
+    root.ContentSequence = ContentSequence()
+    root.ContentSequence.extend(LanguageOfContentItemAndDescendants(_LANGUAGE))
+    root.ContentSequence.extend(_observer())
+    for procedure in _procedures(header):
+        root.ContentSequence.append(
+            CodeContentItem(codes.DCM.ProcedureReported, procedure, RelationshipTypeValues.HAS_CONCEPT_MOD)
+        )
+    result = CodeContentItem(our.ANALYSIS_RESULT, our.NOTHING_MEASURED, RelationshipTypeValues.CONTAINS)
+    sentences = [comment(note, name=codes.DCM.Finding) for note in notes]
+    root.ContentSequence.append(_container(codes.DCM.Findings, [result, *sentences]))
+    algorithms = [
+        comment(f"{model.name} {model.version} (sha256 {model.digest})", name=codes.DCM.AlgorithmName)
+        for model in models
+    ]
+    if algorithms:
+        root.ContentSequence.append(_container(our.ALGORITHMS, algorithms))
+    return root
+
+
+def _container(name: Code, items: Sequence[CodeContentItem | TextContentItem]) -> ContainerContentItem:
+    container = ContainerContentItem(name=name, relationship_type=RelationshipTypeValues.CONTAINS)
+    container.ContentSequence = ContentSequence(items)
+    return container
+
+
+def _observer() -> ObservationContext:
+    return ObservationContext(
+        observer_device_context=ObserverContext(
+            observer_type=codes.DCM.Device,
+            observer_identifying_attributes=DeviceObserverIdentifyingAttributes(
+                uid=OBSERVER_UID,
+                name=MODEL_NAME,
+                manufacturer_name=MANUFACTURER,
+                model_name=MODEL_NAME,
+                serial_number=SERIAL_NUMBER,
+            ),
+        )
+    )
+
+
+def _procedures(header: Dataset) -> list[CodedConcept]:
+    """Return what the source says was done, else the modality's unspecific procedure."""
+    for keyword in ("ProcedureCodeSequence", "RequestedProcedureCodeSequence"):
+        stated_codes = [_valid_code(item) for item in header.get(keyword) or []]
+        found = [code for code in stated_codes if code is not None]
+        if found:
+            return found
+    return [CodedConcept.from_code(our.PROCEDURES.get(str(header.get("Modality")), our.IMAGING_PROCEDURE))]
+
+
+def _valid_code(item: Dataset) -> CodedConcept | None:
+    value, scheme, meaning = (
+        str(item.get(keyword) or "").strip() for keyword in ("CodeValue", "CodingSchemeDesignator", "CodeMeaning")
+    )
+    if not (value and scheme and meaning) or len(value) > 16 or len(scheme) > 16 or len(meaning) > 64:
+        return None
+    return CodedConcept(value, scheme, meaning)
+
+
+def _requests(header: Dataset) -> list[Dataset]:
+    """Return Referenced Request Sequence (0040,A370) where the source tells which procedure was requested."""
+    requests = []
+    for attributes in header.get("RequestAttributesSequence") or []:
+        if attributes.get("RequestedProcedureID"):
+            item = Dataset()
+            item.StudyInstanceUID = header.StudyInstanceUID
+            item.ReferencedStudySequence = Items()
+            item.AccessionNumber = attributes.get("AccessionNumber") or header.AccessionNumber
+            item.PlacerOrderNumberImagingServiceRequest = ""
+            item.FillerOrderNumberImagingServiceRequest = ""
+            item.RequestedProcedureID = attributes.RequestedProcedureID
+            item.RequestedProcedureDescription = attributes.get("RequestedProcedureDescription") or ""
+            item.RequestedProcedureCodeSequence = attributes.get("RequestedProcedureCodeSequence") or Items()
+            requests.append(item)
+    return requests
