@@ -101,15 +101,18 @@ def export(file: Path | None, config: Path | None, number: int | None) -> None:
 @command.command("import")
 @click.argument("file", type=_file)
 @_config_option
-@click.option("--who", required=True, help="Who makes the change.")
-@click.option("--why", required=True, help="Why it is made.")
+@click.option("--who", default="", help="Who makes the change; default: the user who runs this.")
+@click.option("--why", default="", help="Why it is made.")
 def import_rules(file: Path, config: Path | None, who: str, why: str) -> None:
     """Make the rules of FILE the newest version of the node's rules. A malformed file changes nothing."""
+    from getpass import getuser
+
     from dicom_ai.routing.rule import contradictions
     from dicom_ai.routing.shipped import read_rules
     from dicom_ai.storage import rules as stored_rules
 
     rules = read_rules(file)
+    who, why = who or getuser(), why or f"imported from {file.name}"
     with _session(config, write=True) as session:
         stored = stored_rules.save(session, rules.as_toml(), author=who, note=why)
     for warning in contradictions(rules):

@@ -97,11 +97,10 @@ class Protocol:
 
 
 PROTOCOLS: Sequence[Protocol] = (
-    Protocol("T1w", "sagittal", "3D", "GR", (0.95, 1.05), (1.2, 2.2), (3.5, 6.5), ((8.9, 9.1),)),
-    Protocol("T1w", "sagittal", "3D", "GR", (0.95, 1.05), (3.0, 4.2), (6.5, 8.0), ((8.9, 9.1),)),
-    Protocol("T1w", "sagittal", "3D", "GR", (0.95, 1.05), (3.0, 4.2), (1980, 2020), ((8.9, 9.1),)),
-    Protocol("T2w", "sagittal", "3D", "SE", (0.75, 0.85), (105, 145), (1400, 3600), ((80, 180),)),
-    Protocol("T2*", "axial", "2D", "GR", (4.5, 5.5), (1.5, 16), (550, 700), ((29, 31),)),
+    Protocol("T1w", "sagittal", "3D", "GR", (0.95, 1.05), (1.2, 4.2), (3.5, 8.0), ((8.9, 9.1),)),
+    Protocol("T1w", "sagittal", "3D", "GR", (0.95, 1.05), (3.0, 4.2), (1950, 2050), ((8.9, 9.1),)),
+    Protocol("T2w", "sagittal", "3D", "SE", (0.75, 0.85), (100, 150), (1400, 4000), ((80, 180),)),
+    Protocol("T2*", "axial", "2D", "GR", (4.5, 5.5), (1.5, 18), (500, 750), ((29, 31),)),
     Protocol("MT", "axial", "3D", "GR", (4.5, 5.5), (1.5, 4.5), (14, 110), ((8.9, 9.1), (14.9, 15.1))),
 )
 """The consensus protocol for quantitative MR of the cord (Cohen-Adad et al., Nat. Protoc. 16, 2021)."""

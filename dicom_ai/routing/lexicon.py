@@ -44,7 +44,7 @@ _WORDS: Mapping[str, tuple[str, ...]] = {
     "lumbar": (
         r"\bl ?spine|\bl ?s ?spine|\blss(pine)?\b|\bs ?spine\b|lumb(ar|al|o|aal|aire)",
         r"lomb(ar|al|aire|o)|lumbo ?sacr|lombosacr",
-        r"\blws\b|\blwk\b|lendenwirbel|lendewervel|\bsacr(um|al)\b|\bl[1-5] ?(l[1-6]|s[1-5])\b",
+        r"\blws\b|\blwk\b|lendenwirbel|lenden?wervel|\bsacr(um|al)\b|\bl[1-5] ?(l[1-6]|s[1-5])\b",
         r"cauda equina|thora[ck]olumb",
         r"\btl ?spine",
         "腰椎|腰仙椎|仙椎",
