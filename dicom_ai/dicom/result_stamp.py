@@ -6,6 +6,7 @@ from datetime import datetime, timedelta, timezone
 from typing import Any
 
 from highdicom.coding_schemes import CodingSchemeIdentificationItem
+from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset
 
 from dicom_ai import __version__
@@ -70,7 +71,7 @@ def without_name(header: Dataset) -> Dataset:
     """Return the header with an empty patient name: highdicom's warning about a name would repeat it."""
     nameless = Dataset()
     nameless.update(header)
-    nameless.PatientName = ""
+    nameless["PatientName"] = DataElement("PatientName", "PN", "")  # assigning would change the element both share
     return nameless
 
 
