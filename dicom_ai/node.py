@@ -4,10 +4,7 @@
 """
 
 import threading
-from collections.abc import Mapping
-from dataclasses import dataclass
-
-import structlog
+from collections.abc import Mapping, Sequence
 
 from dicom_ai.app import App, open_app, prepare
 from dicom_ai.errors import ConfigError
@@ -15,59 +12,49 @@ from dicom_ai.inference.registry import ModelStore
 from dicom_ai.listener import Listener
 from dicom_ai.settings import Settings
 from dicom_ai.storage import schema
-from dicom_ai.worker.celery_app import Bell, Worker
+from dicom_ai.worker.celery_app import MEMORY, Bell, QueueWork, Worker
 from dicom_ai.worker.clock import Clock
 from dicom_ai.worker.gpu import QUEUE as GPU
 from dicom_ai.worker.gpu import GpuWork
 from dicom_ai.worker.io import QUEUE as IO
 from dicom_ai.worker.io import IoWork, ring_quietly
 
-MEMORY = "memory://"
 GRACE_S = 10.0
 """How long a stop waits for the work at hand; what is not done then is put back in its queue."""
 
-log = structlog.get_logger()
 
+class WorkPart:
+    """The threads of one queue or of both.
 
-class GpuPart:
-    """Queue gpu: one model run at a time unless told otherwise."""
+    gpu: one model run at a time unless told otherwise. io: at least two threads more than there are destinations, so
+    that slow peers never stop the rest.
+    """
 
-    def __init__(self, app: App, models: ModelStore | None = None) -> None:
+    def __init__(self, app: App, queues: Sequence[str] = (GPU, IO), *, models: ModelStore | None = None) -> None:
         workers = app.settings.workers
-        self._work = GpuWork(app, models)
-        self._worker = Worker(workers.broker_url, GPU, self._work.run_due, threads=workers.gpu_threads)
+        bell = Bell(workers.broker_url)
+        self._gpu = GpuWork(app, models) if GPU in queues else None
+        self._io = IoWork(app, ring_quietly(lambda: bell.ring(GPU))) if IO in queues else None
+        work = {}
+        if self._gpu:
+            work[GPU] = QueueWork(self._gpu.run_due, workers.gpu_threads)
+        if self._io:
+            work[IO] = QueueWork(self._io.run_due, max(workers.io_threads, len(app.destinations) + 2))
+        self._worker = Worker(workers.broker_url, work)
         self.devices: Mapping[str, str] = {}
 
     def start(self) -> None:
         """Load the models, then take work."""
-        self.devices = self._work.warm_up()
+        if self._gpu:
+            self.devices = self._gpu.warm_up()
         self._worker.start()
 
     def stop(self) -> bool:
-        """Stop; return whether the work at hand ended in time."""
+        """Stop; return whether the work at hand ended in time. What did not is put back."""
         ended = self._worker.stop(grace_s=GRACE_S)
-        self._work.stop()
-        return ended
-
-
-class IoPart:
-    """Queue io: at least two threads more than there are destinations, so that slow peers never stop the rest."""
-
-    def __init__(self, app: App) -> None:
-        workers = app.settings.workers
-        bell = Bell(workers.broker_url)
-        self._work = IoWork(app, ring_quietly(lambda: bell.ring(GPU)))
-        threads = max(workers.io_threads, len(app.destinations) + 2)
-        self._worker = Worker(workers.broker_url, IO, self._work.run_due, threads=threads)
-
-    def start(self) -> None:
-        """Take work."""
-        self._worker.start()
-
-    def stop(self) -> bool:
-        """Stop; return whether the work at hand ended in time."""
-        ended = self._worker.stop(grace_s=GRACE_S)
-        self._work.stop()
+        for work in (self._gpu, self._io):
+            if work:
+                work.stop()
         return ended
 
 
@@ -88,13 +75,6 @@ class ClockPart:
         return True
 
 
-@dataclass(frozen=True, slots=True)
-class Stopped:
-    """How a stop went. in_time: False when work at hand was cut off and put back."""
-
-    in_time: bool
-
-
 class Node:
     """Everything in one process: SQLite and memory:// do, a server is not needed.
 
@@ -105,21 +85,22 @@ class Node:
         self.app = open_app(settings)
         prepare(self.app, rules_on=rules_on)
         self.listener = Listener(settings, self.app.database, self.app.files)
-        self._gpu = GpuPart(self.app, models)
-        self._parts: tuple[GpuPart | IoPart | ClockPart, ...] = (self._gpu, IoPart(self.app), ClockPart(self.app))
+        self._work = WorkPart(self.app, models=models)
+        self._clock = ClockPart(self.app)
 
     def start(self) -> None:
         """Start everything; images are received from the moment this returns, or earlier."""
         self.listener.start()
-        for part in self._parts:
-            part.start()
+        self._work.start()
+        self._clock.start()
 
-    def stop(self) -> Stopped:
-        """Stop receiving first, then the clock and the workers."""
+    def stop(self) -> bool:
+        """Stop receiving first, then the clock and the workers; return whether the work at hand ended in time."""
         self.listener.stop()
-        ended = [part.stop() for part in reversed(self._parts)]
+        self._clock.stop()
+        ended = self._work.stop()
         self.app.close()
-        return Stopped(all(ended))
+        return ended
 
     @property
     def port(self) -> int:
@@ -130,13 +111,13 @@ class Node:
     def description(self) -> str:
         """One line: what listens, and what runs the models."""
         node = self.app.settings.node
-        models = ", ".join(f"{name} on {device}" for name, device in self._gpu.devices.items()) or "none installed"
+        models = ", ".join(f"{name} on {device}" for name, device in self._work.devices.items()) or "none installed"
         return f"{node.ae_title} listening on {node.address}:{self.port}; models: {models}"
 
 
 def require_broker(settings: Settings) -> None:
     """Raise ConfigError when processes that run apart have no broker between them."""
-    if settings.workers.broker_url.startswith(MEMORY):
+    if settings.workers.broker_url == MEMORY:
         raise ConfigError("workers.broker_url is memory://, which ends at this process: use serve, or set redis://...")
 
 
@@ -148,9 +129,8 @@ def open_part(settings: Settings) -> App:
     return app
 
 
-def run_until(part: GpuPart | IoPart | ClockPart | Node, stop: threading.Event) -> bool:
-    """Start a part, wait for the event, stop it; return whether all work ended in time."""
+def run_until(part: WorkPart | ClockPart, stop: threading.Event) -> bool:
+    """Start a part, wait for the event, stop it; return whether the work at hand ended in time."""
     part.start()
     stop.wait()
-    outcome = part.stop()
-    return outcome.in_time if isinstance(outcome, Stopped) else outcome
+    return part.stop()

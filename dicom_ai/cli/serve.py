@@ -25,4 +25,4 @@ def command(config: Path | None, rules_on: bool, print_settings: bool) -> None:
     node.start()
     click.echo(node.description)
     stop.wait()
-    leave(in_time=node.stop().in_time)
+    leave(in_time=node.stop())

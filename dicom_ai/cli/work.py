@@ -12,10 +12,10 @@ from dicom_ai.cli._process import begin, config_option, leave, stop_event
 @config_option
 def command(queue: str, config: Path | None) -> None:
     """Take work from one queue until SIGTERM or SIGINT."""
-    from dicom_ai.node import GpuPart, IoPart, open_part, run_until
+    from dicom_ai.node import WorkPart, open_part, run_until
 
     stop = stop_event()
     app = open_part(begin(config))
-    in_time = run_until(GpuPart(app) if queue == "gpu" else IoPart(app), stop)
+    in_time = run_until(WorkPart(app, [queue]), stop)
     app.close()
     leave(in_time=in_time)

@@ -6,7 +6,8 @@ memory:// within one process and on Redis or RabbitMQ between processes.
 
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
 from celery import Celery
 from celery.worker import WorkController
@@ -14,10 +15,14 @@ from kombu.exceptions import OperationalError
 
 from dicom_ai.errors import Unavailable
 
+MEMORY = "memory://"
+"""The broker of a node in one process."""
+
 
 def make_celery(broker_url: str) -> Celery:
     """Return a Celery application that carries tokens."""
-    celery = Celery("dicom_ai", broker=broker_url, set_as_current=False)
+    url = "memory://localhost//" if broker_url == MEMORY else broker_url
+    celery = Celery("dicom_ai", broker=url, set_as_current=False)
     celery.conf.update(
         task_acks_late=True,
         task_ignore_result=True,
@@ -26,7 +31,7 @@ def make_celery(broker_url: str) -> Celery:
         worker_hijack_root_logger=False,
         worker_redirect_stdouts=False,
         broker_connection_retry_on_startup=True,
-        broker_transport_options={"polling_interval": 0.1} if broker_url.startswith("memory") else {},
+        broker_transport_options={"polling_interval": 0.1} if broker_url == MEMORY else {},
     )
     return celery
 
@@ -48,28 +53,40 @@ class Bell:
             raise Unavailable(f"broker: {error}") from error
 
 
-class Worker:
-    """Threads that take the tokens of one queue.
+@dataclass(frozen=True, slots=True)
+class QueueWork:
+    """What is done for a queue, and by how many threads at most.
 
-    work: called for each token; does what is due, and must not raise. Threads, because a forked child of a process
-    that has run a model hangs in it.
+    run_due: does what is due until nothing is; must not raise.
     """
 
-    def __init__(self, broker_url: str, queue: str, work: Callable[[], None], *, threads: int) -> None:
-        celery = make_celery(broker_url)  # of its own: what an application consumes is set once for all its workers
-        celery.task(name=_task(queue), shared=False, ignore_result=True)(work)
+    run_due: Callable[[], None]
+    threads: int
+
+
+class Worker:
+    """Threads that take the tokens of some queues. One per process: Celery keeps its tasks per process.
+
+    Threads, because a forked child of a process that has run a model hangs in it.
+    """
+
+    def __init__(self, broker_url: str, work: Mapping[str, QueueWork]) -> None:
+        celery = make_celery(broker_url)
+        for queue, item in work.items():
+            celery.task(name=_task(queue), shared=False, ignore_result=True)(_Slots(item).run)
+        celery.set_default()  # the threads of the pool look their tasks up there
         self._controller = WorkController(
             app=celery,
             pool="threads",
-            concurrency=threads,
-            queues=[queue],
-            hostname=f"{queue}@dicom-ai",
+            concurrency=sum(item.threads for item in work.values()),
+            queues=list(work),
+            hostname=f"{'-'.join(work)}@dicom-ai",
             without_mingle=True,
             without_gossip=True,
             without_heartbeat=True,
             loglevel=logging.WARNING,
         )
-        self._thread = threading.Thread(target=self._controller.start, name=f"worker-{queue}", daemon=True)
+        self._thread = threading.Thread(target=self._controller.start, name="worker", daemon=True)
 
     def start(self) -> None:
         """Begin to take tokens."""
@@ -82,6 +99,26 @@ class Worker:
         stopper.join(grace_s)
         self._thread.join(0.1 if stopper.is_alive() else grace_s)
         return not stopper.is_alive()
+
+
+class _Slots:
+    """Lets a queue use so many threads and no more; a token that finds none free is dropped.
+
+    Nothing is lost by that: whoever has a slot looks for work once more after giving it back.
+    """
+
+    def __init__(self, work: QueueWork) -> None:
+        self._work = work
+        self._free = threading.Semaphore(work.threads)
+
+    def run(self) -> None:
+        for _ in range(2):
+            if not self._free.acquire(blocking=False):
+                return
+            try:
+                self._work.run_due()
+            finally:
+                self._free.release()
 
 
 def _task(queue: str) -> str:
