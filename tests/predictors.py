@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
+from dicom_ai.dicom.uids import new_uid
 from dicom_ai.domain.findings import Segment, Segmentation, Structure, StructureKind, VertebraLabel
 from dicom_ai.domain.image import SourceImage, Volume
 from dicom_ai.domain.model import ModelReference
@@ -61,7 +62,7 @@ class BrightCord:
             note = f"no cord found: highest value {soft.max():.2f} where 0.5 is needed"
             return Segmentation(labels, (), score=float(soft.max()), soft=soft * 0, notes=(note,))
         cord = Structure(StructureKind.SPINAL_CORD, "Spinal cord")
-        segment = Segment(1, cord, "Spinal cord", "2.25.1")
+        segment = Segment(1, cord, "Spinal cord", new_uid())
         return Segmentation(labels, (segment,), score=1.0, soft=soft, vertebrae=self.vertebrae)
 
     def with_vertebrae(self, *vertebrae: VertebraLabel) -> "BrightCord":

@@ -1,0 +1,132 @@
+import json
+from datetime import UTC, datetime
+
+import jsonschema
+import numpy as np
+import pytest
+from pydicom import dcmread
+
+from dicom_ai.analysis.findings_json import document
+from dicom_ai.analysis.series import SeriesFailure, analyse_series
+from dicom_ai.analysis.study import plan_identities, report_study
+from dicom_ai.dicom.sr_reader import read_sr
+from tests.peers import REPOSITORY
+from tests.predictors import BrightCord
+from tests.unit.analysis.conftest import RADIUS_MM, vertebra, write_cord_series
+
+CREATED = datetime(2026, 1, 10, 12, 0, tzinfo=UTC)
+SCHEMA = json.loads((REPOSITORY / "docs" / "reference" / "findings.schema.json").read_text())
+
+
+def report(analyses, failures=(), *, out, run=1, predecessors=None, complete=True):
+    identities = plan_identities(analyses, run=run, created_at=CREATED, predecessors=predecessors)
+    return report_study(analyses, failures, identities=identities, out=out, complete=complete)
+
+
+def means(entry):
+    return {
+        finding["site"]: quantity["value"]
+        for series in entry["series"]
+        for finding in series["findings"]
+        for quantity in finding["quantities"]
+        if quantity["key"] == "csa_mean"
+    }
+
+
+def test_a_cord_gives_one_seg_one_sr_and_its_area(cord_series, tmp_path):
+    made = report([analyse_series(cord_series, BrightCord(), rule="cord")], out=tmp_path)
+
+    assert [item.identity.kind for item in made.objects] == ["seg", "sr"]
+    assert means(made.findings)["0-20 mm below top of cord seen"] == pytest.approx(np.pi * RADIUS_MM**2, rel=0.01)
+
+
+def test_the_report_says_the_same_numbers_as_findings_json(cord_series, tmp_path):
+    made = report([analyse_series(cord_series, BrightCord())], out=tmp_path)
+
+    read = read_sr(tmp_path / "sr.dcm")
+
+    said = {f.site: q.value for f in read.findings for q in f.quantities if q.key == "csa_mean"}
+    assert said == means(made.findings)
+
+
+def test_findings_json_holds_to_its_schema(cord_series, tmp_path):
+    failure = SeriesFailure("1.2.3", "cord", "spinal-cord", "refused", "one slice", cord_series)
+    made = report([analyse_series(cord_series, BrightCord())], [failure], out=tmp_path, complete=False)
+
+    jsonschema.validate(document([made.findings]), SCHEMA)
+
+
+def test_levels_of_another_series_in_the_same_frame_of_reference_name_the_cord(tmp_path):
+    shared = {"study_uid": "2.25.7", "frame_of_reference_uid": "2.25.8"}
+    cord = write_cord_series(tmp_path / "a", **shared)
+    spine = write_cord_series(tmp_path / "b", **shared, SeriesDescription="t2_sag")
+    image = analyse_series(cord, BrightCord()).source.image
+    top = float(image.to_mm(np.array([[0, 0, 0], [39, 0, 0]]))[:, 2].max())
+    c3 = vertebra("C3", upper_mm=top - 8, lower_mm=top - 25)
+    c4 = vertebra("C4", upper_mm=top - 27, lower_mm=top - 38, number=2)
+    analyses = [
+        analyse_series(cord, BrightCord()),
+        analyse_series(spine, BrightCord("spine").with_vertebrae(c3, c4)),
+    ]
+
+    made = report(analyses, out=tmp_path)
+
+    sites = {finding["site"] for finding in made.findings["series"][0]["findings"]}
+    assert "C3" in sites
+
+
+def test_levels_do_not_cross_frames_of_reference(tmp_path):
+    cord = write_cord_series(tmp_path / "a", study_uid="2.25.7", frame_of_reference_uid="2.25.8")
+    spine = write_cord_series(tmp_path / "b", study_uid="2.25.7", frame_of_reference_uid="2.25.9")
+    label = vertebra("C3", upper_mm=30, lower_mm=10)
+    analyses = [analyse_series(cord, BrightCord()), analyse_series(spine, BrightCord("s").with_vertebrae(label))]
+
+    made = report(analyses, out=tmp_path)
+
+    assert not any(finding["level"] for finding in made.findings["series"][0]["findings"])
+
+
+def test_nothing_found_is_a_report_without_a_seg(tmp_path):
+    series = write_cord_series(tmp_path / "empty")
+    analysis = analyse_series(series, BrightCord())
+    empty = type(analysis)(
+        series, analysis.source, "cord", analysis.model, analysis.measurements, _nothing(analysis), 0.1
+    )
+
+    made = report([empty], out=tmp_path)
+
+    assert [item.identity.kind for item in made.objects] == ["sr"]
+    assert any("no cord found" in note for note in made.findings["notes"])
+
+
+def test_a_study_in_which_everything_was_refused_is_still_reported(cord_series, tmp_path):
+    failure = SeriesFailure(cord_series.series_uid, "cord", "spinal-cord", "refused", "slice gap 6.0 mm", cord_series)
+
+    made = report([], [failure], out=tmp_path, complete=False)
+
+    assert [item.identity.kind for item in made.objects] == ["sr"]
+    assert dcmread(tmp_path / "sr.dcm").CompletionFlag == "PARTIAL"
+    assert made.findings["notes"] == ["spinal-cord: refused: slice gap 6.0 mm"]
+
+
+def test_a_run_has_new_uids_and_names_what_it_replaces(cord_series, tmp_path):
+    analysis = analyse_series(cord_series, BrightCord())
+    (tmp_path / "1").mkdir()
+    (tmp_path / "2").mkdir()
+    first = report([analysis], out=tmp_path / "1")
+    before = {
+        item.identity.slot: (item.study_uid, item.identity.series_uid, item.identity.sop_instance_uid)
+        for item in first.objects
+    }
+
+    report([analysis], out=tmp_path / "2", run=2, predecessors=before)
+
+    sr = dcmread(tmp_path / "2" / "sr.dcm")
+    named = sr.PredecessorDocumentsSequence[0].ReferencedSeriesSequence[0].ReferencedSOPSequence[0]
+    assert named.ReferencedSOPInstanceUID == before["sr"][2]
+    assert sr.SOPInstanceUID != before["sr"][2]
+
+
+def _nothing(analysis):
+    old = analysis.segmentation
+    return type(old)(old.labels * 0, (), 0.1, soft=old.soft * 0, notes=("no cord found: 0.10 where 0.5 is needed",))
