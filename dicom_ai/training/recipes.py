@@ -1,4 +1,4 @@
-"""The recipes: one per shipped model. To add one: write a module with the functions of Recipe and name it in RECIPES."""
+"""The recipes, one per shipped model. To add one: write a module that gives what Recipe asks; name it in RECIPES."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field

@@ -1,26 +1,42 @@
 """The recipe of the spinal cord model: soft, contrast-agnostic (arXiv 2310.15402), trained on invented contrasts.
 
-dicom-ai train spinal-cord --data ../shared/data --out train-out      packs the cases, trains, exports
+    dicom-ai train spinal-cord --data ../shared/data --out train-out --deliver models
+    dicom-ai evaluate spinal-cord --data ../shared/data --card
+
+`--config paper` and `paper-384` build the network of the paper at its size; `compact` is shipped.
 """
 
-from dataclasses import dataclass, field
+import json
+from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
 
-from dicom_ai.nets.unet import CONFIGS, UNet3d
-from dicom_ai.training import loop
+from dicom_ai.inference.manifest import read_manifest
+from dicom_ai.inference.runtime import give_weights
+from dicom_ai.nets.unet import CONFIGS as NETS
+from dicom_ai.nets.unet import UNet3d, parameter_count
+from dicom_ai.training import cord_card, cord_evaluation, curve, loop
 from dicom_ai.training.data.batches import MakeBatch, batches
-from dicom_ai.training.data.cases import read_pack
+from dicom_ai.training.data.cases import read_header, read_pack, write_pack
+from dicom_ai.training.data.cord_cases import cord_cases
 from dicom_ai.training.data.cord_synthesis import Bank, SynthesisConfig, make_sample
+from dicom_ai.training.export import write_onnx
 from dicom_ai.training.losses import wing_and_dice
+from dicom_ai.training.recipes import EvaluateRequest, Report, Say, TrainRequest
+
+MODEL = "spinal-cord"
+CONFIGS = tuple(NETS)
+STEPS = 5400
+"""Of the shipped weights."""
+PACK, SETTINGS = "cord_cases.npz", "recipe.json"
 
 
 @dataclass(frozen=True, slots=True)
 class CordRecipe:
-    """Everything that decides the weights. net: of nets.unet.CONFIGS."""
+    """Everything that decides the weights. net: of nets.unet.CONFIGS. batch: samples a step."""
 
     pack: Path
     net: str = "compact"
@@ -28,6 +44,64 @@ class CordRecipe:
     seed: int = 0
     workers: int = 1
     synthesis: SynthesisConfig = field(default_factory=SynthesisConfig)
+
+
+def train(request: TrainRequest, *, say: Say) -> None:
+    """Pack the cases where there is no pack yet, train, and draw the curve."""
+    request.out.mkdir(parents=True, exist_ok=True)
+    pack = request.out / PACK
+    if not pack.exists():
+        say(f"packing the cases of {request.data}")
+        write_pack(pack, cord_cases(request.data), about={})
+    recipe = CordRecipe(pack, net=request.config or CONFIGS[0], seed=request.seed, workers=request.workers)
+    config = loop.LoopConfig(
+        steps=request.steps or STEPS, minutes=request.minutes, threads=request.threads, device=request.device
+    )
+    settings = {"net": recipe.net, "batch": recipe.batch, "seed": recipe.seed, "synthesis": asdict(recipe.synthesis)}
+    (request.out / SETTINGS).write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
+    training = run(recipe, config, request.out, weights=request.weights)
+    say(f"step {training.step}, {training.hours:.2f} h")
+    curve.draw(request.out / loop.CURVE, request.out / "curve.svg", title="Training of the spinal cord model")
+
+
+def deliver(out: Path, models: Path) -> Path:
+    """Write the model folder: weights.onnx, model.toml, the training cases, the curve, and a card without scores."""
+    settings = json.loads((out / SETTINGS).read_text(encoding="utf-8"))
+    folder = models / MODEL
+    folder.mkdir(parents=True, exist_ok=True)
+    net = UNet3d(NETS[settings["net"]])
+    patch = tuple(settings["synthesis"]["patch"])
+    digest = write_onnx(net, loop.averaged_weights(out), (1, 1, *patch), folder / "weights.onnx")
+    header = read_header(out / PACK)
+    (folder / cord_evaluation.SEEN_FILE).write_text(
+        json.dumps({"cases": cord_card.case_rows(header)}, indent=1) + "\n", encoding="utf-8"
+    )
+    curve.draw(out / loop.CURVE, folder / "curve.svg", title="Training of the spinal cord model")
+    stored = torch.load(out / loop.CHECKPOINT, weights_only=True, map_location="cpu")
+    facts = settings | {
+        "parameters": parameter_count(net),
+        "steps": stored["step"],
+        "hours": round(stored["hours"], 2),
+        "threads": stored["loop"]["threads"],
+        "device": stored["loop"]["device"],
+        "mixed": stored["loop"]["mixed"],
+        "learning_rate": stored["loop"]["learning_rate"],
+    }
+    (folder / cord_card.TRAINING_FILE).write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
+    cord_card.write_manifest(folder, digest, net=settings["net"], patch=patch)
+    cord_card.write_card(folder)
+    return folder
+
+
+def evaluate(request: EvaluateRequest, *, say: Say) -> Report:
+    """Score the delivered model on real necks, formula necks and images without a cord."""
+    return cord_evaluation.evaluate(request, model=MODEL, say=say)
+
+
+def describe(folder: Path, report: Report) -> None:
+    """Write metrics.json and the card of the model folder."""
+    cord_card.write_metrics(folder, report)
+    cord_card.write_card(folder)
 
 
 def prepare(recipe: CordRecipe) -> MakeBatch:
@@ -47,16 +121,19 @@ def prepare(recipe: CordRecipe) -> MakeBatch:
 def new_net(recipe: CordRecipe) -> UNet3d:
     """Return the untrained network; it starts by calling nothing cord."""
     torch.manual_seed(recipe.seed)
-    net = UNet3d(CONFIGS[recipe.net])
+    net = UNet3d(NETS[recipe.net])
     for name, parameter in net.named_parameters():
         if name.startswith("heads") and name.endswith("bias"):
             torch.nn.init.constant_(parameter, -4.0)
     return net
 
 
-def train(recipe: CordRecipe, config: loop.LoopConfig, folder: Path) -> loop.Training:
-    """Train, going on from the folder's checkpoint where there is one."""
-    training = loop.start(new_net(recipe), config)
+def run(recipe: CordRecipe, config: loop.LoopConfig, folder: Path, *, weights: Path | None = None) -> loop.Training:
+    """Train, going on from the folder's checkpoint where there is one, else from the weights of a model folder."""
+    net = new_net(recipe)
+    if weights is not None:
+        give_weights(net, read_manifest(weights).weights_of("main").path)
+    training = loop.start(net, config)
     if (folder / loop.CHECKPOINT).exists():
         training = loop.resume(training, folder)
     return loop.run(
