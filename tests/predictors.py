@@ -33,7 +33,7 @@ class BrightCord:
     @property
     def manifest(self) -> Manifest:
         return Manifest(
-            folder=Path("."),
+            folder=Path(),
             name=self.name,
             version="1.0",
             family="test",

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from dicom_ai import settings
 from dicom_ai.analysis.series import read_source
+from dicom_ai.app import configure_log
 from dicom_ai.demo.archive import AE_TITLE as ARCHIVE
 from dicom_ai.demo.archive import DemoArchive
 from dicom_ai.demo.study import NeckStudy, write_neck_study
@@ -56,7 +57,9 @@ def run_demo(*, say: Say, out: Path, folder: Path | None = None) -> DemoResult:
         if not files:
             raise RejectedInput(f"{folder}: no DICOM image was found")
         with DemoArchive(out) as archive:
-            node = Node(_settings(work / "node", archive.port), rules_on=True)
+            node_settings = _settings(work / "node", archive.port)
+            configure_log(node_settings)
+            node = Node(node_settings, rules_on=True)
             node.start()
             try:
                 say("start", node.description)

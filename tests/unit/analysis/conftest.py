@@ -33,5 +33,5 @@ def vertebra(level: str, *, upper_mm: float, lower_mm: float, number: int = 1) -
     """A vertebra in front of the cord, between two heights."""
     place = np.array([4.0, -30.0, 0.0])
     heights = (0.5 * (upper_mm + lower_mm), upper_mm, lower_mm)
-    centre, upper, lower = (place + [0, 0, height] for height in heights)
+    centre, upper, lower = (place + np.array([0, 0, height]) for height in heights)
     return VertebraLabel(level, f"{level} vertebra", number, "counted from C2", False, centre, upper, lower)
