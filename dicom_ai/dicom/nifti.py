@@ -1,11 +1,13 @@
 """NIfTI in and out for researchers. RAS+ of NIfTI becomes LPS+ here and back; no voxel is resampled."""
 
+import zlib
 from pathlib import Path
 
 import nibabel
 import numpy as np
 from nibabel.filebasedimages import ImageFileError
 from nibabel.spatialimages import HeaderDataError
+from nibabel.wrapstruct import WrapStructError
 
 from dicom_ai.domain.image import SourceFrame, SourceImage, Volume
 from dicom_ai.errors import NotDicom, UnsuitableGeometry
@@ -27,7 +29,7 @@ def read_nifti(path: Path) -> SourceImage:
     try:
         image = nibabel.nifti1.load(path)
         voxels = np.asarray(image.dataobj, dtype=np.float32)
-    except (ImageFileError, HeaderDataError, OSError, ValueError, EOFError) as error:
+    except (ImageFileError, HeaderDataError, WrapStructError, OSError, ValueError, EOFError, zlib.error) as error:
         raise NotDicom(f"{path.name}: cannot be read as NIfTI ({type(error).__name__})") from None
     while voxels.ndim > 3 and voxels.shape[-1] == 1:
         voxels = voxels[..., 0]
@@ -45,5 +47,7 @@ def write_nifti(volume: Volume, path: Path) -> None:
     """Write a volume with its exact affine (sform and qform); integer voxels stay integers."""
     affine = _RAS_TO_LPS @ volume.affine[:, [2, 1, 0, 3]]
     image = nibabel.nifti1.Nifti1Image(volume.voxels.T, affine)
+    image.set_sform(affine, code="scanner")
+    image.set_qform(affine, code="scanner")
     image.header.set_xyzt_units("mm")
     nibabel.nifti1.save(image, path)

@@ -96,6 +96,15 @@ def empty_failed_numbers(report: Dataset) -> None:
         empty_failed_numbers(item)
 
 
+def frame_shape(source: SourceImage) -> tuple[int, int]:
+    """Return (rows, columns) of a frame."""
+    if isinstance(source.image, Radiograph):
+        rows, columns = source.image.pixels.shape
+    else:
+        _, rows, columns = source.image.shape
+    return rows, columns
+
+
 def _outline(finding: Finding, source: SourceImage) -> tuple[Contour, Code]:
     if finding.contour is None:
         return _searched(source), our.OUTLINE_SEARCHED
@@ -104,14 +113,14 @@ def _outline(finding: Finding, source: SourceImage) -> tuple[Contour, Code]:
 
 
 def _searched(source: SourceImage) -> Contour:
-    rows, columns = _frame_shape(source)
+    rows, columns = frame_shape(source)
     low, right, bottom = _CENTER_OF_FIRST_PIXEL, columns - 0.5, rows - 0.5
     corners = np.array([[low, low], [right, low], [right, bottom], [low, bottom], [low, low]])
     return Contour(source.series_uid, len(source.frames) // 2, corners, locates_only=True)
 
 
 def _check_outline(contour: Contour, source: SourceImage) -> None:
-    rows, columns = _frame_shape(source)
+    rows, columns = frame_shape(source)
     points = np.asarray(contour.points)
     if points.ndim != 2 or points.shape[1] != 2 or len(points) < 4 or not np.array_equal(points[0], points[-1]):
         raise ValueError(f"an outline of shape {points.shape} where (n >= 4, 2), closed, is needed")
@@ -119,14 +128,6 @@ def _check_outline(contour: Contour, source: SourceImage) -> None:
         raise ValueError(f"an outline that leaves its image of {rows} x {columns}")
     if not 0 <= contour.slice_index < len(source.frames):
         raise ValueError(f"an outline on slice {contour.slice_index} of {len(source.frames)}")
-
-
-def _frame_shape(source: SourceImage) -> tuple[int, int]:
-    if isinstance(source.image, Radiograph):
-        rows, columns = source.image.pixels.shape
-    else:
-        _, rows, columns = source.image.shape
-    return rows, columns
 
 
 def _measurement(quantity: Quantity, site: str) -> Measurement:

@@ -32,6 +32,7 @@ from dicom_ai.dicom import codes as our
 from dicom_ai.dicom.result_stamp import MANUFACTURER, MODEL_NAME, SERIAL_NUMBER, stamp, stated, without_name
 from dicom_ai.dicom.source_headers import source_headers
 from dicom_ai.dicom.sr_groups import comment, empty_failed_numbers, measurement_group
+from dicom_ai.dicom.sr_library import image_library
 from dicom_ai.domain.findings import Finding
 from dicom_ai.domain.image import SourceImage
 from dicom_ai.domain.model import ModelReference
@@ -75,28 +76,24 @@ def write_sr(
     Raises ValueError where an outline does not lie on its image or two findings share a tracking UID.
     """
     _check_tracking(findings)
-    sources = {source.series_uid: source for source in evidence.sources}
-    used = frozenset(_outlined_image(finding, sources) for finding in findings)
-    headers = [header for series in evidence.series for header in _headers(series, used).values()]
-    if not headers:
-        raise RejectedInput("no image of the study can be read; there is no patient to report on")
+    header = _header(evidence)
     if findings:
-        content = _measurements(findings, evidence, headers=headers, models=models, notes=notes)
+        content = _measurements(findings, evidence, header=header, models=models, notes=notes)
     else:
-        content = _text(headers[0], models=models, notes=notes)
+        content = _text(header, models=models, notes=notes)
     report = hd.sr.Comprehensive3DSR(
-        evidence=[*(without_name(header) for header in headers), *_other_evidence(evidence, headers[0])],
+        evidence=[without_name(header), *_other_evidence(evidence, header)],
         content=content,
         is_complete=complete,
         is_final=False,
         is_verified=False,
-        requested_procedures=_requests(headers[0]) or None,
+        requested_procedures=_requests(header) or None,
         previous_versions=[_predecessor(identity)] if identity.predecessor else None,
         transfer_syntax_uid=hd.UID("1.2.840.10008.1.2.1"),
         **stated(identity, models, what="report"),
     )
     empty_failed_numbers(report)
-    stamp(report, headers[0], identity)
+    stamp(report, header, identity)
     return report
 
 
@@ -106,11 +103,10 @@ def _check_tracking(findings: Sequence[Finding]) -> None:
         raise ValueError("two findings share a tracking UID; viewers would merge them")
 
 
-def _outlined_image(finding: Finding, sources: Mapping[str, SourceImage]) -> str:
-    """Return the SOP Instance UID of the image that carries the finding's outline."""
+def _outlined(finding: Finding, sources: Mapping[str, SourceImage]) -> tuple[SourceImage, int]:
+    """Return the image that carries the finding's outline, and which of its frames."""
     source = _source_of(finding, sources)
-    index = finding.contour.slice_index if finding.contour else len(source.frames) // 2
-    return source.frames[index].sop_instance_uid
+    return source, finding.contour.slice_index if finding.contour else len(source.frames) // 2
 
 
 def _source_of(finding: Finding, sources: Mapping[str, SourceImage]) -> SourceImage:
@@ -120,10 +116,14 @@ def _source_of(finding: Finding, sources: Mapping[str, SourceImage]) -> SourceIm
     return sources[uid]
 
 
-def _headers(series: Series, used: frozenset[str]) -> dict[str, Dataset]:
-    """Return the headers that the report quotes: the images with outlines, or the first of a series without."""
-    wanted = [i.sop_instance_uid for i in series.instances if i.sop_instance_uid in used]
-    return source_headers(series, only=frozenset(wanted or [series.instances[0].sop_instance_uid]))
+def _header(evidence: Evidence) -> Dataset:
+    """Return the header that the report takes patient and study from, rather of an analysed series than of another."""
+    analysed = {source.series_uid for source in evidence.sources}
+    for series in sorted(evidence.series, key=lambda one: one.series_uid not in analysed):
+        first = series.instances[0].sop_instance_uid
+        for header in source_headers(series, only=frozenset([first])).values():
+            return header
+    raise RejectedInput("no image of the study has a file; there is no patient to report on")
 
 
 def _other_evidence(evidence: Evidence, header: Dataset) -> list[Dataset]:
@@ -162,17 +162,16 @@ def _measurements(
     findings: Sequence[Finding],
     evidence: Evidence,
     *,
-    headers: Sequence[Dataset],
+    header: Dataset,
     models: Sequence[ModelReference],
     notes: Sequence[str],
 ) -> Dataset:
     """Return the root of a TID 1500 report."""
     sources = {source.series_uid: source for source in evidence.sources}
     only = models[0] if len(models) == 1 else None
-    outlined = {_outlined_image(finding, sources) for finding in findings}
     report = MeasurementReport(
         observation_context=_observer(),
-        procedure_reported=_procedures(headers[0]),
+        procedure_reported=_procedures(header),
         imaging_measurements=[
             measurement_group(
                 finding, _source_of(finding, sources), model=evidence.models.get(finding.tracking_uid, only)
@@ -181,9 +180,14 @@ def _measurements(
         ],
         title=codes.DCM.ImagingMeasurementReport,
         language_of_content_item_and_descendants=LanguageOfContentItemAndDescendants(_LANGUAGE),
-        referenced_images=[header for header in headers if header.SOPInstanceUID in outlined],
     )
     root = report[0]
+    modalities = {series.series_uid: series.modality for series in evidence.series}
+    outlined = [_outlined(finding, sources) for finding in findings]
+    library = image_library([(source, index, modalities.get(source.series_uid, "")) for source, index in outlined])
+    root.ContentSequence.insert(
+        len(root.ContentSequence) - 1, library
+    )  # before Imaging Measurements, as TID 1500 has it
     if notes:
         root.ContentSequence.append(_container(our.QUALITATIVE_EVALUATIONS, [comment(note) for note in notes]))
     return root
