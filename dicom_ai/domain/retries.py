@@ -16,7 +16,11 @@ class Retries:
     maximum: int
     give_up_s: float
 
-    def delay_s(self, attempts: int) -> float:
-        """Return how long to wait after so many tries, give or take a fifth, so that not all come back at once."""
+    def delay_s(self, attempts: int, *, together: int | None = None) -> float:
+        """Return how long to wait after so many tries, give or take a fifth, so that not all come back at once.
+
+        together: things that name the same number wait the same time.
+        """
         doubled = self.first_s * 2 ** min(attempts - 1, 30)
-        return min(doubled, self.longest_s) * random.uniform(0.8, 1.2)
+        jitter = random.Random(together).uniform(0.8, 1.2)
+        return min(doubled, self.longest_s) * jitter

@@ -46,7 +46,9 @@ def run(sender: Sender, turn: Turn) -> int:
     answers = _deliver(sender, turn, destination)
     with sender.database.write() as session:
         for delivery, answer in zip(turn.deliveries, answers, strict=True):
-            _record(session, sender, delivery, answer.error)
+            _record(session, sender, turn, delivery, answer.error)
+        if any(answer.delivered for answer in answers):
+            outbox.hurry(session, turn)
         outbox.end(session, turn)
     arrived = sum(answer.delivered for answer in answers)
     log.info("sent", destination=turn.destination, arrived=arrived, objects=len(answers), errors=_errors(answers))
@@ -57,7 +59,7 @@ def abandon(sender: Sender, turn: Turn, reason: str) -> None:
     """Give a turn back after something unexpected; what it held may have arrived, and is sent again later."""
     with sender.database.write() as session:
         for delivery in turn.deliveries:
-            _record(session, sender, delivery, DeliveryUnknown(reason))
+            _record(session, sender, turn, delivery, DeliveryUnknown(reason))
         outbox.end(session, turn)
 
 
@@ -72,7 +74,9 @@ def _deliver(sender: Sender, turn: Turn, destination: Destination) -> Sequence[D
         return [DeliveryResult(item.sop_instance_uid, error) for item in deliveries]
 
 
-def _record(session: Session, sender: Sender, delivery: outbox.Delivery, error: DicomAiError | None) -> None:
+def _record(
+    session: Session, sender: Sender, turn: Turn, delivery: outbox.Delivery, error: DicomAiError | None
+) -> None:
     at = sender.database.clock()
     if error is None:
         outbox.sent(session, delivery.id)
@@ -81,11 +85,12 @@ def _record(session: Session, sender: Sender, delivery: outbox.Delivery, error: 
     elif at - delivery.queued_at > sender.retries.give_up_s:
         outbox.stop(session, delivery.id, OutboxState.FAILED, error=f"given up: {error}")
     else:
+        attempts = min(item.attempts for item in turn.deliveries) + 1
         outbox.postpone(
             session,
             delivery.id,
             unknown=delivery.repeated or isinstance(error, DeliveryUnknown),
-            next_at=at + sender.retries.delay_s(delivery.attempts + 1),
+            next_at=at + sender.retries.delay_s(attempts, together=turn.deliveries[0].id),
             error=str(error),
         )
 

@@ -153,6 +153,20 @@ def postpone(session: Session, delivery_id: int, *, unknown: bool, next_at: floa
     destination.failures, destination.last_error = destination.failures + 1, error
 
 
+def hurry(session: Session, turn: Turn) -> None:
+    """Let what else waits for a destination go at once: it has just shown that it is back."""
+    session.execute(
+        sa.update(OutboxRow)
+        .where(
+            OutboxRow.destination == turn.destination,
+            OutboxRow.state.in_(PENDING),
+            OutboxRow.next_at > now(session),
+            OutboxRow.id.not_in([delivery.id for delivery in turn.deliveries]),
+        )
+        .values(next_at=now(session))
+    )
+
+
 def stop(session: Session, delivery_id: int, state: OutboxState, *, error: str) -> None:
     """Note that an object will not be sent again: refused by the destination, or given up as failed."""
     row = session.get_one(OutboxRow, delivery_id)
