@@ -19,6 +19,7 @@ COMMANDS: dict[str, str] = {
     "work": "Run a worker process.",
     "schedule": "Run the clock process.",
     "db": "Create or upgrade the database.",
+    "status": "Say what waits, for whom, and why.",
     "rules": "List, check, export, import and test routing rules.",
     "models": "List and check the models.",
     "measure": "Measure a spinal cord mask made by anyone.",

@@ -1,0 +1,128 @@
+"""dicom-ai status: what the node has, what waits, and what is wrong."""
+
+import json
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from dicom_ai.cli._process import begin, config_option
+
+if TYPE_CHECKING:
+    from dicom_ai.app import App
+
+
+@click.command(name="status")
+@config_option
+@click.option("--study", "study_uid", help="Everything about one study: decisions with reasons, jobs, runs, results.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def command(config: Path | None, study_uid: str | None, as_json: bool) -> None:
+    """Say what waits, for whom, and why; or what became of one study."""
+    from dicom_ai.app import open_app
+    from dicom_ai.storage import schema
+
+    app = open_app(begin(config))
+    schema.require_newest(app.database)
+    found = _study(app, study_uid) if study_uid else _node(app)
+    app.close()
+    if as_json:
+        click.echo(json.dumps(found, indent=2))
+        return
+    for name, value in found.items():
+        _print(name, value)
+
+
+def _node(app: "App") -> dict[str, Any]:
+    from dicom_ai.storage import jobs, outbox, rules, runs
+
+    with app.database.read() as session:
+        stored = rules.current(session)
+        return {
+            "jobs": {state.value: number for state, number in jobs.counts(session).items()},
+            "runs": {state.value: number for state, number in runs.counts(session).items()},
+            "deliveries": {state.value: number for state, number in outbox.counts(session).items()},
+            "destinations": [
+                {
+                    "name": item.name,
+                    "pending": item.pending,
+                    "failures": item.failures,
+                    "last_sent_at": _time(item.last_sent_at),
+                    "last_error": item.last_error,
+                    "configured": item.name in app.destinations,
+                }
+                for item in outbox.statuses(session)
+            ],
+            "rules_version": stored.version if stored else 0,
+        }
+
+
+def _study(app: "App", study_uid: str) -> dict[str, Any]:
+    from dicom_ai.storage import decisions, jobs, results, runs
+
+    with app.database.read() as session:
+        return {
+            "decisions": [
+                {
+                    "series_uid": item.series_uid,
+                    "rule": item.rule,
+                    "model": item.model,
+                    "taken": item.taken,
+                    "shadow": item.shadow,
+                    "reasons": list(item.reasons),
+                }
+                for item in decisions.all_of(session, study_uid)
+            ],
+            "jobs": [
+                {
+                    "id": item.id,
+                    "kind": item.kind.value,
+                    "state": item.state.value,
+                    "series_uid": item.series_uid,
+                    "model": item.model,
+                    "reason": item.reason,
+                    "attempts": item.attempts,
+                }
+                for item in jobs.all_of(session, study_uid)
+            ],
+            "runs": [
+                {
+                    "number": item.number,
+                    "state": item.state.value,
+                    "reason": item.reason,
+                    "complete": item.complete,
+                    "reported_at": _time(item.reported_at),
+                }
+                for item in runs.all_of(session, study_uid)
+            ],
+            "results": [
+                {
+                    "run": item.identity.run,
+                    "kind": item.identity.kind.value,
+                    "sop_instance_uid": item.identity.sop_instance_uid,
+                    "path": str(item.path),
+                }
+                for item in results.all_of(session, study_uid, app.files.root)
+            ],
+        }
+
+
+def _time(at: float | None) -> str | None:
+    return None if at is None else time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(at))
+
+
+def _print(name: str, value: Any) -> None:
+    if isinstance(value, dict):
+        click.echo(f"{name}: {', '.join(f'{number} {state}' for state, number in value.items()) or 'none'}")
+    elif isinstance(value, list):
+        click.echo(f"{name}:{'' if value else ' none'}")
+        for item in value:
+            click.echo(
+                "  " + "  ".join(f"{key}={_shown(part)}" for key, part in item.items() if part not in (None, ""))
+            )
+    else:
+        click.echo(f"{name}: {value}")
+
+
+def _shown(value: Any) -> str:
+    return "; ".join(value) if isinstance(value, list) else str(value)
