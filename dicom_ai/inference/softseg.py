@@ -85,7 +85,7 @@ def build_net(manifest: Manifest, role: str) -> "UNet3d":
     options = read_options(manifest)
     if options.net not in CONFIGS:
         raise manifest.options_table().wrong("net", f"{options.net!r} is not one of {', '.join(CONFIGS)}")
-    return UNet3d(CONFIGS[options.net])
+    return UNet3d(CONFIGS[options.net].deployed)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ transposed convolution, joins the encoder's features of that size, and convolves
     stage 2 (B, C2, D/4, H/4, W/4) -- up ---------> ...
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
@@ -30,6 +30,11 @@ class UNetConfig:
     in_channels: int = 1
     out_channels: int = 1
     supervised: int = 2
+
+    @property
+    def deployed(self) -> "UNetConfig":
+        """The same network without the heads that only training needs."""
+        return replace(self, supervised=0)
 
     @property
     def divisor(self) -> tuple[int, int, int]:

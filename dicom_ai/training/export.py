@@ -18,9 +18,12 @@ _SMALL = 1024
 
 
 def write_onnx(net: nn.Module, weights: dict[str, Tensor], shape: tuple[int, ...], path: Path) -> str:
-    """Write a network with these weights for inputs of one shape; return the file's SHA-256 in hex."""
+    """Write a network for inputs of one shape; return the file's SHA-256 in hex.
+
+    weights: by name; what the network does not have, such as heads that only training needs, is left out.
+    """
     net = net.cpu().float().to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
-    net.load_state_dict({name: value.contiguous() for name, value in weights.items()})
+    net.load_state_dict({name: weights[name].contiguous() for name in net.state_dict()})
     net.eval()
     program = torch.onnx.export(
         net,

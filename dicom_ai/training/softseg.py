@@ -69,7 +69,7 @@ def deliver(out: Path, models: Path) -> Path:
     settings = json.loads((out / SETTINGS).read_text(encoding="utf-8"))
     folder = models / MODEL
     folder.mkdir(parents=True, exist_ok=True)
-    net = UNet3d(NETS[settings["net"]])
+    net = UNet3d(NETS[settings["net"]].deployed)
     patch = tuple(settings["synthesis"]["patch"])
     digest = write_onnx(net, loop.averaged_weights(out), (1, 1, *patch), folder / "weights.onnx")
     header = read_header(out / PACK)
@@ -132,7 +132,9 @@ def run(recipe: CordRecipe, config: loop.LoopConfig, folder: Path, *, weights: P
     """Train, going on from the folder's checkpoint where there is one, else from the weights of a model folder."""
     net = new_net(recipe)
     if weights is not None:
-        give_weights(net, read_manifest(weights).weights_of("main").path)
+        deployed = UNet3d(NETS[recipe.net].deployed)
+        give_weights(deployed, read_manifest(weights).weights_of("main").path)
+        net.load_state_dict(deployed.state_dict(), strict=False)
     training = loop.start(net, config)
     if (folder / loop.CHECKPOINT).exists():
         training = loop.resume(training, folder)

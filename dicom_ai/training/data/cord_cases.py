@@ -107,10 +107,12 @@ def lumbar_cases(folder: Path, name: str) -> Iterator[Case]:
     )
 
 
-def formula_case(seed: int) -> Case:
-    """A neck made from formulas, wide field of view, 1 mm."""
+def formula_case(
+    seed: int, *, extent_mm: tuple[float, float, float] = (96.0, 250.0, 170.0), top_mm: float = 50.0
+) -> Case:
+    """A neck made from formulas, 1 mm. extent_mm: right to left, downward, backward. top_mm: above the cord's top."""
     shape = random_shape(seed)
-    grid = sagittal_grid(shape, extent_mm=(96.0, 250.0, 170.0), top_mm=50.0)
+    grid = sagittal_grid(shape, extent_mm=extent_mm, top_mm=top_mm)
     phantom = neck_phantom(shape, grid, seed=seed)
     # The grid runs right to left, downward, backward; cases run upward, backward, right to left.
     turned = {
