@@ -46,11 +46,15 @@ class _Lazy(click.Group):
             formatter.write_dl(list(COMMANDS.items()))
 
 
+def command_line() -> click.Group:
+    """Return the whole command line."""
+    return _Lazy(name="dicom-ai", help="A DICOM node that measures the spine and sends SEG and SR back.")
+
+
 def main() -> None:
     """Run the command line; a product error becomes one line on stderr and exit status 1."""
-    group = _Lazy(name="dicom-ai", help="A DICOM node that measures the spine and sends SEG and SR back.")
     try:
-        group(standalone_mode=True)
+        command_line()(standalone_mode=True)
     except DicomAiError as error:
         click.echo(f"dicom-ai: {error}", err=True)
         sys.exit(1)

@@ -1,0 +1,85 @@
+"""A study forwarded by a real archive comes back as exactly one SEG and one SR, in both sizes of the node."""
+
+import subprocess
+from io import BytesIO
+from pathlib import Path
+
+import pytest
+from pydicom import Dataset, dcmread
+
+from dicom_ai.demo.compare import compare
+from dicom_ai.demo.study import NeckStudy
+from dicom_ai.dicom.headers import read_paths
+from dicom_ai.dicom.series_reader import read_volume
+from dicom_ai.dicom.sr_reader import read_sr
+from tests.acceptance.archives import (
+    DCMTK_AE_TITLE,
+    ORTHANC_AE_TITLE,
+    Orthanc,
+    dcmqrscp,
+    orthanc,
+    wait_for,
+)
+from tests.acceptance.nodes import AE_TITLE, SIZES, new_port, node
+from tests.peers import need_program
+
+LONGEST_S = 240
+
+
+def results_in(archive: Orthanc) -> list[Dataset]:
+    found = [*archive.find(Modality="SEG"), *archive.find(Modality="SR")]
+    return [dcmread(BytesIO(archive.file(item["ID"]))) for item in found]
+
+
+def assert_right(results: list[Dataset], neck: NeckStudy) -> None:
+    """One SEG and one SR of the study, and every CSA near the phantom's."""
+    assert sorted(item.Modality for item in results) == ["SEG", "SR"]
+    assert {item.StudyInstanceUID for item in results} == {neck.study_uid}
+    assert {item.PatientID for item in results} == {"PHANTOM-NECK"}
+    sources = [read_volume(series) for series in read_paths(neck.files).series]
+    report = read_sr(next(item for item in results if item.Modality == "SR"), sources)
+    rows = compare(report, sources, neck.truth)
+    assert rows
+    assert [row for row in rows if not row.within] == []
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_orthanc_forwards_a_study_and_gets_seg_and_sr_back(size, neck, tmp_path):
+    port = new_port()
+    with (
+        orthanc(tmp_path / "orthanc", node_port=port) as archive,
+        node(
+            size, tmp_path / "node", port=port, archive_port=archive.port, archive_ae_title=ORTHANC_AE_TITLE
+        ) as running,
+    ):
+        archive.upload(neck.files)
+        wait_for(lambda: archive.find(Modality="SR"), timeout_s=LONGEST_S, named=f"the SR\n{running.log[-3000:]}")
+        results = results_in(archive)
+
+    assert_right(results, neck)
+    assert "Phantom^Neck" not in running.log
+    assert "PHANTOM-NECK" not in running.log
+
+
+def test_dcmtks_archive_gets_seg_and_sr_back(neck, tmp_path):
+    port = new_port()
+    with (
+        dcmqrscp(tmp_path / "dcmqrscp", node_port=port) as archive_port,
+        node(SIZES[0], tmp_path / "node", port=port, archive_port=archive_port, archive_ae_title=DCMTK_AE_TITLE),
+    ):
+        _forward_with_dcmtk(neck.files, port)
+        store = tmp_path / "dcmqrscp" / "store"
+        wait_for(lambda: len(_objects(store)) == 2, timeout_s=LONGEST_S, named="SEG and SR in dcmtk's archive")
+        results = _objects(store)
+
+    assert_right(results, neck)
+
+
+def _forward_with_dcmtk(files: tuple[Path, ...], port: int) -> None:
+    program = need_program("dcmsend", package="dcmtk")
+    command = [program, "-aet", DCMTK_AE_TITLE, "-aec", AE_TITLE, "127.0.0.1", str(port), *files]
+    subprocess.run(command, check=True, capture_output=True)
+
+
+def _objects(folder: Path) -> list[Dataset]:
+    return [dcmread(path) for path in folder.iterdir() if path.is_file() and path.name != "index.dat"]
