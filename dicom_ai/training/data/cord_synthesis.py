@@ -36,17 +36,17 @@ class SynthesisConfig:
     coarse_share: of samples at coarse_mm. weights: how often each group of cases is drawn, see Bank.
     """
 
-    patch: tuple[int, int, int] = (64, 64, 64)
+    patch: tuple[int, int, int] = (64, 48, 48)
     fine_mm: float = 1.0
     coarse_mm: float = 2.0
-    coarse_share: float = 0.3
+    coarse_share: float = 0.25
     weights: tuple[tuple[str, float], ...] = (
-        ("template", 0.22),
+        ("template", 0.25),
         ("masks", 0.13),
         ("formula", 0.27),
-        ("neck", 0.18),
-        ("no_cord", 0.08),
-        ("texture", 0.09),
+        ("neck", 0.2),
+        ("no_cord", 0.06),
+        ("texture", 0.06),
         ("nothing", 0.03),
     )
 

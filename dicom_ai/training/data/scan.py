@@ -44,7 +44,7 @@ def acquired(scene: Scene, *, real: bool, dice: Dice) -> Sample:
     blur = dice.uniform(0.25, 0.8) if dice.chance(0.35 if real else 0.75) else 0.0
     if blur > 0:
         image = _blurred(image, blur)
-    level = float(image.std()) * (dice.uniform(0.0, 0.12) if real else dice.uniform(0.0, 0.35))
+    level = float(image.std()) * (dice.uniform(0.0, 0.12) if real else dice.uniform(0.0, 0.2))
     image = image + level * dice.noise(*image.shape)
     image, cord = (F.interpolate(x[None, None], size=tuple(shape), mode="trilinear")[0, 0] for x in (image, cord))
     low_value, high_value = float(image.min()), float(image.max())
@@ -109,10 +109,10 @@ def _field_of_view(shape: Sequence[int], cord: Tensor, dice: Dice) -> Tensor:
     """Return 1 inside a box, 0 outside: whole, tight around the cord, or cut anywhere, also through the cord."""
     box = torch.ones(tuple(shape))
     kind = dice.uniform(0, 1)
-    if kind < 0.45:
+    if kind < 0.65:
         return box
     inside = torch.nonzero(cord > 0.5)
-    tight = kind < 0.75 and len(inside) > 0
+    tight = kind < 0.8 and len(inside) > 0
     for axis, size in enumerate(shape):
         if tight and axis > 0:
             low = int(inside[:, axis].min()) - int(dice.rng.integers(2, 20))
