@@ -7,7 +7,7 @@ import threading
 from collections.abc import Mapping, Sequence
 
 from dicom_ai.app import App, open_app, prepare
-from dicom_ai.errors import ConfigError
+from dicom_ai.errors import ConfigError, Unavailable
 from dicom_ai.inference.registry import ModelStore
 from dicom_ai.listener import Listener
 from dicom_ai.settings import Settings
@@ -18,6 +18,9 @@ from dicom_ai.worker.gpu import QUEUE as GPU
 from dicom_ai.worker.gpu import GpuWork
 from dicom_ai.worker.io import QUEUE as IO
 from dicom_ai.worker.io import IoWork, ring_quietly
+
+WATCH_S = 5.0
+"""How often a process looks whether its parts still live."""
 
 GRACE_S = 10.0
 """How long a stop waits for the work at hand; what is not done then is put back in its queue."""
@@ -49,6 +52,11 @@ class WorkPart:
             self.devices = self._gpu.warm_up()
         self._worker.start()
 
+    @property
+    def alive(self) -> bool:
+        """Whether work is taken."""
+        return self._worker.alive
+
     def stop(self) -> bool:
         """Stop; return whether the work at hand ended in time. What did not is put back."""
         ended = self._worker.stop(grace_s=GRACE_S)
@@ -68,6 +76,11 @@ class ClockPart:
     def start(self) -> None:
         """Begin to tick."""
         self._clock.start()
+
+    @property
+    def alive(self) -> bool:
+        """Whether the clock ticks."""
+        return self._clock.alive
 
     def stop(self) -> bool:
         """Stop after the tick at hand."""
@@ -103,6 +116,11 @@ class Node:
         return ended
 
     @property
+    def alive(self) -> bool:
+        """Whether clock and workers live."""
+        return self._clock.alive and self._work.alive
+
+    @property
     def port(self) -> int:
         """The TCP port that is really listened on."""
         return self.listener.port
@@ -129,8 +147,12 @@ def open_part(settings: Settings) -> App:
     return app
 
 
-def run_until(part: WorkPart | ClockPart, stop: threading.Event) -> bool:
-    """Start a part, wait for the event, stop it; return whether the work at hand ended in time."""
-    part.start()
-    stop.wait()
+def run_until(part: WorkPart | ClockPart | Node, stop: threading.Event) -> bool:
+    """Wait for the event and stop what was started; return whether the work at hand ended in time.
+
+    Raises Unavailable when a part has ended on its own: a process that only looks alive must be replaced.
+    """
+    while not stop.wait(WATCH_S):
+        if not part.alive:
+            raise Unavailable("a part of this process has ended on its own; it must be started again")
     return part.stop()

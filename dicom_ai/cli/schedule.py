@@ -15,6 +15,8 @@ def command(config: Path | None) -> None:
 
     stop = stop_event()
     app = open_part(begin(config))
-    in_time = run_until(ClockPart(app), stop)
+    part = ClockPart(app)
+    part.start()
+    in_time = run_until(part, stop)
     app.close()
     leave(in_time=in_time)

@@ -18,11 +18,10 @@ def command(config: Path | None, rules_on: bool, print_settings: bool) -> None:
 
         click.echo(as_toml(), nl=False)
         return
-    from dicom_ai.node import Node
+    from dicom_ai.node import Node, run_until
 
     stop = stop_event()
     node = Node(begin(config), rules_on=rules_on)
     node.start()
     click.echo(node.description)
-    stop.wait()
-    leave(in_time=node.stop())
+    leave(in_time=run_until(node, stop))

@@ -16,6 +16,8 @@ def command(queue: str, config: Path | None) -> None:
 
     stop = stop_event()
     app = open_part(begin(config))
-    in_time = run_until(WorkPart(app, [queue]), stop)
+    part = WorkPart(app, [queue])
+    part.start()
+    in_time = run_until(part, stop)
     app.close()
     leave(in_time=in_time)

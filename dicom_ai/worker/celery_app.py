@@ -31,6 +31,7 @@ def make_celery(broker_url: str) -> Celery:
         worker_hijack_root_logger=False,
         worker_redirect_stdouts=False,
         broker_connection_retry_on_startup=True,
+        broker_connection_max_retries=None,
         broker_transport_options={"polling_interval": 0.1} if broker_url == MEMORY else {},
     )
     return celery
@@ -91,6 +92,11 @@ class Worker:
     def start(self) -> None:
         """Begin to take tokens."""
         self._thread.start()
+
+    @property
+    def alive(self) -> bool:
+        """Whether tokens are taken; a worker that ended on its own cannot be started again."""
+        return self._thread.is_alive()
 
     def stop(self, *, grace_s: float = 10) -> bool:
         """Take no more tokens, and wait for the work at hand; return whether it ended in time."""

@@ -34,6 +34,11 @@ class Clock:
         """Begin to tick; the first tick also takes up what a stopped node left."""
         self._thread.start()
 
+    @property
+    def alive(self) -> bool:
+        """Whether it ticks."""
+        return self._thread.is_alive()
+
     def stop(self) -> None:
         """Stop after the tick at hand."""
         self._stopped.set()

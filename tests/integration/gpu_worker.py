@@ -42,6 +42,7 @@ def main() -> None:
     stop = stop_event()
     app = open_part(read_settings(Path(sys.argv[1])))
     part = WorkPart(app, ["gpu"], models=SlowModels(float(sys.argv[2])))  # type: ignore[arg-type]
+    part.start()
     sys.stdout.write("ready\n")
     sys.stdout.flush()
     run_until(part, stop)

@@ -58,6 +58,11 @@ threads = 1
     return path
 
 
+def settings_with(folder: Path, broker_url: str) -> Settings:
+    """Return the settings of a node on SQLite with a broker that the test starts and stops."""
+    return _settings(folder, "", broker_url)
+
+
 def _settings(folder: Path, database_url: str, broker_url: str) -> Settings:
     return Settings(
         node=Node(address="127.0.0.1", port=0),

@@ -4,7 +4,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -15,13 +15,15 @@ from dicom_ai.dicom.headers import read_paths
 from dicom_ai.domain.job import JobState
 from dicom_ai.domain.received import ReceivedInstance
 from dicom_ai.domain.run import Request, Wanted
+from dicom_ai.errors import Unavailable
 from dicom_ai.settings import Settings
 from dicom_ai.storage import jobs, runs, schema, studies
 from dicom_ai.worker.celery_app import Bell
 from dicom_ai.worker.clock import Clock
 from tests import builders
-from tests.integration.sizes import SIZES, as_toml, settings_of
-from tests.peers import REPOSITORY
+from tests.integration.servers import redis_server
+from tests.integration.sizes import SIZES, as_toml, settings_of, settings_with
+from tests.peers import REPOSITORY, free_port
 
 
 @pytest.fixture(params=SIZES)
@@ -168,3 +170,22 @@ def test_three_hundred_jobs_are_each_done_once_by_two_workers(app: App, settings
         finishes = jobs.finishes(session)
     assert {number for number in finishes.values()} == {1}
     assert len(list(app.analyses.iterdir())) == 300
+
+
+def test_a_broker_that_was_away_does_not_stop_the_work(tmp_path: Path) -> None:
+    port = free_port()
+    settings = settings_with(tmp_path / "data", f"redis://127.0.0.1:{port}/0")
+    app = open_app(settings)
+    prepare(app)
+    with ExitStack() as stack:
+        broker = stack.enter_context(ExitStack())
+        broker.enter_context(redis_server(port))
+        stack.enter_context(worker(settings, tmp_path, seconds=0))
+        stack.enter_context(clock(app))
+        broker.close()
+        with pytest.raises(Unavailable, match="broker"):
+            Bell(settings.workers.broker_url).ring("gpu")
+        queue(app, 3, tmp_path=tmp_path)
+        stack.enter_context(redis_server(port))
+        wait_for(lambda: analysed(app) >= 3, seconds=90)
+    app.close()

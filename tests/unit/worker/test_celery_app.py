@@ -1,0 +1,35 @@
+import threading
+
+from dicom_ai.worker.celery_app import MEMORY, Bell, QueueWork, Worker
+
+
+def test_a_token_makes_the_queue_look_for_work() -> None:
+    seen = {"gpu": threading.Event(), "io": threading.Event()}
+    worker = Worker(MEMORY, {queue: QueueWork(event.set, 1) for queue, event in seen.items()})
+    worker.start()
+    Bell(MEMORY).ring("io")
+    Bell(MEMORY).ring("gpu")
+
+    assert all(event.wait(10) for event in seen.values())
+    assert worker.stop()
+
+
+def test_a_queue_uses_no_more_threads_than_it_may() -> None:
+    at_once, most = [], []
+    done = threading.Event()
+
+    def work() -> None:
+        at_once.append(1)
+        most.append(len(at_once))
+        done.wait(0.3)
+        at_once.pop()
+
+    worker = Worker(MEMORY, {"gpu": QueueWork(work, 1), "io": QueueWork(done.clear, 3)})
+    worker.start()
+    Bell(MEMORY).ring("gpu", 4)
+    while len(most) < 2:
+        done.wait(0.01)
+    done.set()
+    worker.stop()
+
+    assert max(most) == 1

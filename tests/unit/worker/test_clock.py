@@ -1,0 +1,111 @@
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from dicom_ai.app import App, open_app, prepare
+from dicom_ai.domain.job import JobState
+from dicom_ai.domain.received import ReceivedInstance
+from dicom_ai.domain.run import Request, Wanted
+from dicom_ai.errors import Unavailable
+from dicom_ai.settings import Settings, Storage, Timing
+from dicom_ai.storage import jobs, runs, studies
+from dicom_ai.worker.clock import Clock
+
+QUICK = Timing(series_quiet_s=0.001, study_quiet_s=0.001, token_gap_s=100, lease_s=0.001, maximum_lost=1)
+
+
+@pytest.fixture
+def app(tmp_path: Path) -> Iterator[App]:
+    app = open_app(Settings(storage=Storage(data_dir=tmp_path, reserve_bytes=0), timing=QUICK))
+    prepare(app)
+    yield app
+    app.close()
+
+
+def receive(app: App) -> None:
+    with app.database.write() as session:
+        studies.record_instance(
+            session,
+            ReceivedInstance(
+                study_uid="1.2",
+                series_uid="1.2.1",
+                sop_instance_uid="1.2.1.1",
+                sop_class_uid="1.2.840.10008.5.1.4.1.1.4",
+                transfer_syntax_uid="1.2.840.10008.1.2.1",
+                sha256="a" * 64,
+                size_bytes=1,
+                path="x",
+                received_at=0.0,
+            ),
+        )
+
+
+def route(app: App) -> None:
+    with app.database.write() as session:
+        runs.plan(session, "1.2", [Wanted("1.2.1", "cord", "m", "i", (Request("cord", shadow=True),))])
+        for series in studies.series_of(session, "1.2"):
+            studies.mark_routed(session, series, facts=None)
+
+
+def rung(app: App) -> dict[str, int]:
+    rings: dict[str, int] = {}
+    Clock(app, lambda queue, times: rings.update({queue: times})).tick()
+    return rings
+
+
+def test_a_quiet_node_rings_for_nothing(app: App) -> None:
+    assert rung(app) == {}
+
+
+def test_a_quiet_series_rings_for_routing(app: App) -> None:
+    receive(app)
+
+    assert rung(app) == {"io": 1}
+
+
+def test_a_queued_analysis_rings_once_per_gap(app: App) -> None:
+    receive(app)
+    route(app)
+
+    assert rung(app) == {"gpu": 1}
+    assert rung(app) == {}
+
+
+def test_a_finished_analysis_rings_for_its_report(app: App) -> None:
+    receive(app)
+    route(app)
+    with app.database.write() as session:
+        job = jobs.claim_next(session, "gpu", "w", 60)
+        assert job is not None
+        jobs.finish(session, job, JobState.DONE)
+
+    assert rung(app) == {"io": 1}
+
+
+def test_a_lease_that_ran_out_is_swept(app: App) -> None:
+    receive(app)
+    route(app)
+    with app.database.write() as session:
+        jobs.claim_next(session, "gpu", "w", -1)
+    rung(app)
+
+    with app.database.read() as session:
+        assert jobs.all_of(session, "1.2")[0].state is JobState.FAILED
+
+
+def test_a_broker_that_is_away_does_not_stop_the_clock(app: App) -> None:
+    rings = []
+
+    def ring(queue: str, times: int) -> None:
+        rings.append(queue)
+        raise Unavailable("broker: connection refused")
+
+    receive(app)
+    clock = Clock(app, ring)
+    clock.start()
+    while len(rings) < 1:
+        pass
+    clock.stop()
+
+    assert rings[0] == "io"
