@@ -39,7 +39,8 @@ def command(folder: Path | None, out: Path) -> None:
     if result.study is None:
         sys.exit(1 if result.problems or not result.received else 0)
     rows = results.compared(result.study.truth)
-    _print(rows)
+    if rows:
+        _print(rows)
     missing = results.missing
     for kind in missing:
         click.echo(f"dicom-ai demo: no {kind} came back", err=True)

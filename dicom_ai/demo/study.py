@@ -91,8 +91,8 @@ def _shared(acquisition: Acquisition, study_uid: str, frame_of_reference_uid: st
     header.SeriesDescription = header.ProtocolName = acquisition.description
     header.SeriesNumber = acquisition.number
     header.Modality = "MR"
-    header.Manufacturer = "dicom_ai phantom scanner"
-    header.ManufacturerModelName = "formula"
+    header.Manufacturer = "Formula Scanners"  # not our own name: own objects are never routed
+    header.ManufacturerModelName = "Phantom 3T"
     header.BodyPartExamined = "CSPINE"
     header.PatientPosition = "HFS"
     header.ScanningSequence = acquisition.sequence
