@@ -9,6 +9,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
+from alembic.util import CommandError
 
 from dicom_ai.errors import ConfigError
 from dicom_ai.storage.database import Database
@@ -65,5 +66,8 @@ def _migrate(database: Database, action: Any, revision: str) -> None:
             if not database.is_sqlite:
                 connection.execute(sa.text("SELECT pg_advisory_xact_lock(:key)"), {"key": LOCK_KEY})
             config.attributes["connection"] = connection
-            action(config, revision)
+            try:
+                action(config, revision)
+            except CommandError as error:
+                raise ConfigError(f"the database cannot be brought to {revision}: {error}") from error
         connection.invalidate()  # the next user of the pool gets a connection with foreign keys checked

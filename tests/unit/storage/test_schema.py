@@ -1,6 +1,7 @@
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 
 from dicom_ai.errors import ConfigError
 from dicom_ai.storage import schema
@@ -25,3 +26,13 @@ def test_an_empty_database_is_refused_with_what_to_do(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"revision none, .* is needed: run dicom-ai db upgrade"):
         schema.require_newest(empty)
     empty.close()
+
+
+def test_the_database_of_a_newer_release_is_refused(database: Database) -> None:
+    with database.write() as session:
+        session.execute(sa.text("UPDATE alembic_version SET version_num = '9999'"))
+
+    with pytest.raises(ConfigError, match=r"cannot be brought to head: .*9999"):
+        schema.upgrade(database)
+    with pytest.raises(ConfigError, match=r"at revision 9999"):
+        schema.require_newest(database)

@@ -1,0 +1,137 @@
+from dicom_ai.domain.job import JobState
+from dicom_ai.pipeline import route
+from dicom_ai.storage import decisions, runs, studies
+from tests.unit.pipeline.lab import PATIENCE, SERIES, STUDY, Lab
+
+
+def routed(lab: Lab) -> str | None:
+    lab.advance(30)
+    return route.run(lab.router)
+
+
+def test_a_taken_series_becomes_one_analysis_with_the_reasons(lab: Lab) -> None:
+    lab.rule()
+    lab.receive()
+
+    assert routed(lab) == STUDY
+    (decision,) = lab.look(decisions.all_of, STUDY)
+    assert (decision.series_uid, decision.taken) == (SERIES, True)
+    assert any("Modality" in reason for reason in decision.reasons)
+    assert lab.states() == [JobState.QUEUED]
+
+
+def test_a_series_that_still_comes_is_not_routed(lab: Lab) -> None:
+    lab.rule()
+    lab.receive()
+    lab.advance(29)
+
+    assert route.run(lab.router) is None
+
+
+def test_without_rules_everything_is_looked_at_and_nothing_taken(lab: Lab) -> None:
+    lab.receive()
+
+    assert routed(lab) == STUDY
+    assert lab.states() == []
+    assert not lab.look(studies.is_open, STUDY)
+
+
+def test_routing_again_changes_nothing(lab: Lab) -> None:
+    lab.rule()
+    lab.receive()
+    routed(lab)
+
+    assert routed(lab) is None
+    assert lab.states() == [JobState.QUEUED]
+
+
+def test_a_late_image_supersedes_the_analysis(lab: Lab) -> None:
+    lab.rule()
+    lab.receive(images=6)
+    routed(lab)
+    lab.receive(images=2, first=6)
+    routed(lab)
+
+    assert lab.states() == [JobState.SUPERSEDED, JobState.QUEUED]
+
+
+def test_a_study_waits_while_images_come_for_a_series_that_was_routed(lab: Lab) -> None:
+    lab.rule()
+    lab.receive(images=6)
+    routed(lab)
+    lab.receive(series="1.2.826.2.2")
+    lab.advance(20)
+    lab.receive(images=2, first=6)
+    lab.advance(20)
+
+    assert route.run(lab.router) is None
+    lab.advance(10)
+    assert route.run(lab.router) == STUDY
+
+
+def test_a_series_with_an_unreadable_image_is_not_routed_and_says_why(lab: Lab) -> None:
+    lab.rule()
+    lab.receive()
+    lab.files.save(b"not an image", "received/broken.dcm")
+    lab.record(SERIES, 99, "received/broken.dcm")
+    routed(lab)
+
+    (decision,) = lab.look(decisions.all_of, STUDY)
+    assert not decision.taken
+    assert "one of its 7 images cannot be read" in decision.reasons[0]
+
+
+def test_one_bad_series_does_not_stop_its_neighbour(lab: Lab) -> None:
+    lab.rule(take="all")
+    lab.receive()
+    lab.files.save(b"not an image", "received/broken.dcm")
+    lab.record("1.2.826.2.2", 99, "received/broken.dcm")
+    routed(lab)
+
+    assert lab.states() == [JobState.QUEUED]
+
+
+def test_a_model_that_is_not_installed_is_a_reason(lab: Lab) -> None:
+    lab.models = ()
+    lab.rule()
+    lab.receive()
+    routed(lab)
+
+    (decision,) = lab.look(decisions.all_of, STUDY)
+    assert not decision.taken
+    assert "no model 'cord'" in decision.reasons
+
+
+def test_a_rule_may_shorten_the_quiet_time_of_the_study(lab: Lab) -> None:
+    lab.rule(study_quiet_s=60)
+    lab.receive()
+    routed(lab)
+    with lab.database.read() as session:
+        assert not studies.is_quiet(session, STUDY, quiet_s=PATIENCE.study_quiet_s, stale_s=60)
+    lab.advance(30)
+    with lab.database.read() as session:
+        assert studies.is_quiet(session, STUDY, quiet_s=PATIENCE.study_quiet_s, stale_s=60)
+
+
+def test_a_rule_may_let_a_series_wait_longer(lab: Lab) -> None:
+    lab.rule(series_quiet_s=100)
+    lab.receive()
+    routed(lab)
+    with lab.database.write() as session:
+        assert route.runs.jobs.claim_next(session, "gpu", "w", 60) is None
+    lab.advance(70)
+
+    assert lab.claim("gpu").series_uid == SERIES
+
+
+def test_a_series_that_no_rule_takes_any_more_ends_its_run(lab: Lab) -> None:
+    lab.rule()
+    lab.receive()
+    routed(lab)
+    lab.rule(state="off")
+    lab.receive(images=1, first=6)
+    routed(lab)
+
+    (run,) = lab.look(runs.all_of, STUDY)
+    assert (run.state.value, run.reason) == ("superseded", "no rule takes a series of the study any more")
+    assert lab.states() == [JobState.SUPERSEDED]

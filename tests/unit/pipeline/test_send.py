@@ -1,0 +1,76 @@
+from pathlib import Path
+
+import pytest
+
+from dicom_ai.domain.destination import Destination
+from dicom_ai.pipeline import send
+from dicom_ai.storage import outbox
+from dicom_ai.storage.outbox import OutboxState
+from tests.unit.pipeline.lab import Lab
+from tests.unit.pipeline.test_report import analysed, reported
+
+
+@pytest.fixture
+def destination(lab: Lab, tmp_path: Path) -> Destination:
+    """A folder that is not there yet, for which a SEG and an SR wait."""
+    analysed(lab)
+    reported(lab)
+    return Destination("pacs", "folder", {"folder": str(tmp_path / "out")})
+
+
+def turn(lab: Lab, destination: Destination) -> int | None:
+    """Take a turn and send; return how many objects arrived, or None when nothing was due."""
+    sender = lab.sender(destination)
+    claimed = send.claim(sender, "sender", 60)
+    return None if claimed is None else send.run(sender, claimed)
+
+
+def test_what_waits_arrives_and_is_not_sent_again(lab: Lab, destination: Destination, tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+
+    assert turn(lab, destination) == 2
+    assert turn(lab, destination) is None
+    assert lab.look(outbox.counts) == {OutboxState.SENT: 2}
+
+
+def test_a_destination_that_is_away_is_tried_again_after_a_while(
+    lab: Lab, destination: Destination, tmp_path: Path
+) -> None:
+    assert turn(lab, destination) == 0
+    assert turn(lab, destination) is None
+    lab.advance(37)
+    (tmp_path / "out").mkdir()
+
+    assert turn(lab, destination) == 2
+
+
+def test_what_cannot_be_delivered_for_too_long_is_given_up_and_says_so(lab: Lab, destination: Destination) -> None:
+    lab.advance(1001)
+
+    assert turn(lab, destination) == 0
+    assert lab.look(outbox.counts) == {OutboxState.FAILED: 2}
+    (status,) = lab.look(outbox.statuses)
+    assert status.last_error.startswith("given up: ")
+
+
+def test_a_destination_with_wrong_settings_waits_for_them_to_be_mended(lab: Lab, destination: Destination) -> None:
+    wrong = Destination("pacs", "folder", {"fodler": "/tmp"})
+
+    assert turn(lab, wrong) == 0
+    assert lab.look(outbox.counts) == {OutboxState.WAITING: 2}
+    (status,) = lab.look(outbox.statuses)
+    assert "fodler" in status.last_error
+
+
+def test_a_turn_that_broke_is_given_back_and_what_it_held_sent_again(
+    lab: Lab, destination: Destination, tmp_path: Path
+) -> None:
+    sender = lab.sender(destination)
+    claimed = send.claim(sender, "sender", 60)
+    assert claimed is not None
+    send.abandon(sender, claimed, "unexpected KeyError")
+    assert lab.look(outbox.counts) == {OutboxState.UNKNOWN: 2}
+    lab.advance(37)
+    (tmp_path / "out").mkdir()
+
+    assert turn(lab, destination) == 2
