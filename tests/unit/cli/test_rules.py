@@ -1,0 +1,146 @@
+"""`dicom-ai rules` for people and for scripts."""
+
+import json
+
+import pytest
+from click.testing import CliRunner
+
+from dicom_ai.cli.rules import command
+from dicom_ai.errors import RuleError
+from dicom_ai.routing.shipped import read_rules
+from tests import builders
+
+NECK = {"SeriesDescription": "T2 sag cspine", "BodyPartExamined": "CSPINE"}
+BRAIN = {"SeriesDescription": "T2 FLAIR", "BodyPartExamined": "HEAD"}
+
+OWN_RULE = """
+[[rule]]
+name = "echo"
+model = "own"
+all = [{ keyword = "EchoTime", range = { below = 60 } }]
+"""
+
+
+@pytest.fixture
+def config(tmp_path):
+    file = tmp_path / "dicom-ai.toml"
+    file.write_text(f'[storage]\ndata_dir = "{tmp_path / "node"}"\n')
+    (tmp_path / "node").mkdir()
+    return file
+
+
+@pytest.fixture
+def own_rules(tmp_path):
+    file = tmp_path / "own.toml"
+    file.write_text(OWN_RULE)
+    return file
+
+
+def run(*arguments: object):
+    return CliRunner().invoke(command, [str(argument) for argument in arguments], catch_exceptions=False)
+
+
+def tried(*arguments: object):
+    result = run("test", *arguments, "--json")
+
+    assert result.exit_code == 0
+    return json.loads(result.stdout)
+
+
+def test_test_tells_one_object_per_series(tmp_path):
+    builders.write(builders.mr_series(plane="sagittal", **NECK), tmp_path / "neck")
+    builders.write(builders.mr_series(plane="axial", **BRAIN), tmp_path / "brain")
+
+    brain, neck = tried(tmp_path / "brain", tmp_path / "neck")
+
+    assert (neck["rules"], neck["models"]) == (["cord", "spine"], ["spinal-cord", "spine-mr"])
+    assert (brain["rules"], brain["models"]) == ([], [])
+    assert [reason["rule"] for reason in brain["reasons"]] == ["cord", "spine", "spine-radiograph"]
+    assert brain["reasons"][2]["failed"][0]["predicate"] == "Modality in ['CR', 'DX']"
+    assert brain["reasons"][2]["failed"][0]["seen"] == "MR"
+
+
+def test_enhanced_mr_is_routed_like_classic(tmp_path):
+    builders.write(builders.enhanced_mr(plane="sagittal", **NECK), tmp_path / "enhanced")
+
+    (series,) = tried(tmp_path / "enhanced")
+
+    assert series["models"] == ["spinal-cord", "spine-mr"]
+
+
+def test_a_single_file_is_routed(tmp_path):
+    first = builders.write(builders.mr_series(plane="axial", **NECK), tmp_path / "neck")[0]
+
+    assert tried(first)[0]["models"] == ["spinal-cord"]
+
+
+def test_test_tries_other_rules_and_names_the_value_it_saw(tmp_path, own_rules):
+    builders.write(builders.mr_series(EchoTime="90", **NECK), tmp_path / "neck")
+
+    (series,) = tried(tmp_path / "neck", "--rules", own_rules)
+
+    (failed,) = series["reasons"][0]["failed"]
+    assert failed["text"] == "all[1]: EchoTime range below 60 is not true; seen: 90"
+
+
+def test_test_reads_well_for_people(tmp_path):
+    builders.write(builders.mr_series(plane="axial", **NECK), tmp_path / "neck")
+
+    lines = run("test", tmp_path / "neck").stdout.splitlines()
+
+    assert "T2 sag cspine" in lines[0]
+    assert "  cord: taken, goes to spinal-cord" in lines
+    assert "  spine: not taken" in lines
+
+
+def test_what_is_no_dicom_is_named_and_left_out(tmp_path):
+    (tmp_path / "notes.txt").write_text("no image")
+
+    result = run("test", tmp_path, "--json")
+
+    assert json.loads(result.stdout) == []
+    assert "notes.txt" in result.stderr
+
+
+def test_check_takes_the_shipped_rules_and_refuses_malformed_ones(tmp_path):
+    bad = tmp_path / "bad.toml"
+    bad.write_text(OWN_RULE.replace("EchoTime", "EchoTimes"))
+
+    assert "3 rules are well formed" in run("check").stdout
+    with pytest.raises(RuleError, match=r"bad.toml: rule 'echo', all\[1\]: unknown DICOM keyword 'EchoTimes'"):
+        run("check", bad)
+
+
+def test_check_warns_of_what_cannot_match_and_of_absent_models(own_rules):
+    own_rules.write_text(OWN_RULE + 'none = [{ keyword = "EchoTime", range = { below = 60 } }]\n')
+
+    warnings = json.loads(run("check", own_rules, "--json").stdout)["warnings"]
+
+    assert "can never match" in warnings[0]
+    assert "'own', which is not installed" in warnings[1]
+
+
+def test_a_new_node_lists_the_shipped_rules_in_shadow(config):
+    listed = json.loads(run("list", "--config", config, "--json").stdout)
+
+    assert listed["version"] == 0
+    assert {rule["state"] for rule in listed["rule"]} == {"shadow"}
+
+
+def test_rules_are_imported_exported_and_kept_in_versions(config, own_rules, tmp_path):
+    run("import", own_rules, "--config", config, "--who", "ada", "--why", "short echoes only")
+    run("export", tmp_path / "out.toml", "--config", config)
+    versions = json.loads(run("list", "--versions", "--config", config, "--json").stdout)
+
+    assert read_rules(tmp_path / "out.toml") == read_rules(own_rules)
+    assert [(row["version"], row["who"], row["why"]) for row in versions] == [(1, "ada", "short echoes only")]
+    assert run("show", "echo", "--config", config).stdout.startswith('[[rule]]\nname = "echo"')
+    assert "version 1" in run("list", "--config", config).stdout
+
+
+def test_a_malformed_file_changes_nothing(config, own_rules):
+    own_rules.write_text(OWN_RULE.replace("below", "under"))
+
+    with pytest.raises(RuleError, match="unknown bound 'under'"):
+        run("import", own_rules, "--config", config)
+    assert json.loads(run("list", "--config", config, "--json").stdout)["version"] == 0
