@@ -1,0 +1,84 @@
+"""The commands of the node's processes, as far as they answer without staying: db, status, work, schedule, serve."""
+
+import json
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import structlog
+from click.testing import CliRunner, Result
+
+from dicom_ai.cli import db, schedule, serve, status, work
+from dicom_ai.errors import ConfigError
+from dicom_ai.settings import as_toml
+
+PARTS = [(work.command, ["--queue", "io"]), (work.command, ["--queue", "gpu"]), (schedule.command, [])]
+
+
+@pytest.fixture(autouse=True)
+def the_log_is_put_back() -> Iterator[None]:
+    handlers, level = logging.root.handlers[:], logging.root.level
+    yield
+    structlog.reset_defaults()
+    logging.root.handlers[:] = handlers
+    logging.root.setLevel(level)
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Path:
+    path = tmp_path / "node.toml"
+    path.write_text(f'[storage]\ndata_dir = "{tmp_path / "data"}"\nreserve_bytes = 0\n')
+    return path
+
+
+def run(command: object, *arguments: str) -> Result:
+    return CliRunner().invoke(command, list(arguments), standalone_mode=False)  # type: ignore[arg-type]
+
+
+def test_the_database_is_made_and_checked(config: Path) -> None:
+    assert run(db.command, "upgrade", "--config", str(config)).output == "database: revision none -> 0002\n"
+    assert run(db.command, "upgrade", "--config", str(config)).output == "database: revision 0002 -> 0002\n"
+    assert "as this release needs it" in run(db.command, "check", "--config", str(config)).output
+
+
+def test_a_database_that_is_not_made_fails_the_check(config: Path) -> None:
+    assert isinstance(run(db.command, "check", "--config", str(config)).exception, ConfigError)
+
+
+def test_the_status_of_a_new_node_is_that_nothing_waits(config: Path) -> None:
+    run(db.command, "upgrade", "--config", str(config))
+
+    assert "jobs: none" in run(status.command, "--config", str(config)).output
+    found = json.loads(run(status.command, "--json", "--config", str(config)).output)
+    assert found == {"jobs": {}, "runs": {}, "deliveries": {}, "destinations": [], "rules_version": 1}
+
+
+def test_the_status_of_an_unknown_study_is_empty(config: Path) -> None:
+    run(db.command, "upgrade", "--config", str(config))
+
+    found = json.loads(run(status.command, "--study", "1.2.3", "--json", "--config", str(config)).output)
+    assert found == {"decisions": [], "jobs": [], "runs": [], "results": []}
+
+
+@pytest.mark.parametrize(("command", "arguments"), PARTS)
+def test_a_part_on_its_own_needs_a_broker(config: Path, command: object, arguments: list[str]) -> None:
+    error = run(command, *arguments, "--config", str(config)).exception
+
+    assert isinstance(error, ConfigError)
+    assert "memory://" in str(error)
+
+
+@pytest.mark.parametrize(("command", "arguments"), PARTS)
+def test_a_part_does_not_start_on_a_database_of_another_release(
+    config: Path, command: object, arguments: list[str]
+) -> None:
+    config.write_text(config.read_text() + '[workers]\nbroker_url = "redis://127.0.0.1:1/0"\n')
+    error = run(command, *arguments, "--config", str(config)).exception
+
+    assert isinstance(error, ConfigError)
+    assert "run dicom-ai db upgrade" in str(error)
+
+
+def test_a_settings_file_can_be_printed() -> None:
+    assert run(serve.command, "--print-settings").output == as_toml()
