@@ -31,6 +31,7 @@ MODEL = "spinal-cord"
 CONFIGS = tuple(NETS)
 STEPS = 5400
 """Of the shipped weights."""
+LEARNING_RATE, AVERAGE = 1e-3, 0.998
 PACK, SETTINGS = "cord_cases.npz", "recipe.json"
 
 
@@ -55,7 +56,12 @@ def train(request: TrainRequest, *, say: Say) -> None:
         write_pack(pack, cord_cases(request.data), about={})
     recipe = CordRecipe(pack, net=request.config or CONFIGS[0], seed=request.seed, workers=request.workers)
     config = loop.LoopConfig(
-        steps=request.steps or STEPS, minutes=request.minutes, threads=request.threads, device=request.device
+        steps=request.steps or STEPS,
+        minutes=request.minutes,
+        learning_rate=LEARNING_RATE,
+        average=AVERAGE,
+        threads=request.threads,
+        device=request.device,
     )
     settings = {"net": recipe.net, "batch": recipe.batch, "seed": recipe.seed, "synthesis": asdict(recipe.synthesis)}
     (request.out / SETTINGS).write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")

@@ -1,8 +1,9 @@
 """Batches made beside the training by worker processes; batch i is the same however many workers there are."""
 
 from collections.abc import Callable, Iterator
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
 from multiprocessing.queues import Queue
+from queue import Full
 
 import numpy as np
 import torch
@@ -48,6 +49,24 @@ def _work(prepare: Callable[[], MakeBatch], numbers: range, queue: "Queue[Arrays
     torch.set_num_threads(1)
     make = prepare()
     for number in numbers:
-        queue.put(make(number))
+        arrays = make(number)
+        while not _offered(queue, arrays):
+            if not _training_lives():
+                queue.cancel_join_thread()
+                return
     queue.close()
     queue.join_thread()
+
+
+def _offered(queue: "Queue[Arrays]", arrays: Arrays) -> bool:
+    try:
+        queue.put(arrays, timeout=5)
+    except Full:
+        return False
+    return True
+
+
+def _training_lives() -> bool:
+    """Tell whether the process that asked for the batches is still there; it may have been killed."""
+    parent = parent_process()
+    return parent is None or parent.is_alive()
