@@ -9,11 +9,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
-    from sqlalchemy.orm import Session
-
     from dicom_ai.domain.study import Series
     from dicom_ai.routing.explain import Decision, Reason
     from dicom_ai.routing.rule import RuleSet
+    from dicom_ai.storage.database import Session
     from dicom_ai.storage.rules import StoredRules
 
 _config_option = click.option(
