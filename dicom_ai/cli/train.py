@@ -2,8 +2,12 @@
 
 import logging
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
+
+if TYPE_CHECKING:
+    from dicom_ai.training.recipes import Recipe, TrainRequest
 
 
 @click.command()
@@ -33,6 +37,7 @@ import click
     type=click.Path(exists=True, file_okay=False, path_type=Path),
     help="Model folder whose weights the training starts from.",
 )
+@click.option("--ablate", is_flag=True, help="Train small variants instead and print how they compare.")
 @click.option(
     "--deliver", type=click.Path(file_okay=False, path_type=Path), help="Folder to write the model folder into."
 )
@@ -48,6 +53,7 @@ def command(
     workers: int,
     device: str,
     weights: Path | None,
+    ablate: bool,
     deliver: Path | None,
 ) -> None:
     """Train MODEL (spinal-cord, spine-mr)."""
@@ -58,6 +64,21 @@ def command(
     if net and net not in chosen.CONFIGS:
         raise click.BadParameter(f"{net!r} is not one of {', '.join(chosen.CONFIGS)}", param_hint="--config")
     request = TrainRequest(data, out, net, steps, minutes, seed, threads, workers, device, weights)
+    if ablate:
+        _compare(chosen, request)
+        return
     chosen.train(request, say=lambda line: click.echo(line, err=True))
     if deliver is not None:
         click.echo(str(chosen.deliver(out, deliver)))
+
+
+def _compare(chosen: "Recipe", request: "TrainRequest") -> None:
+    if not hasattr(chosen, "ablate"):
+        raise click.UsageError("this recipe has no variants to compare")
+    report = chosen.ablate(request, say=lambda line: click.echo(line, err=True))
+    click.echo("| " + " | ".join(report.columns) + " |")
+    click.echo("|" + "---|" * len(report.columns))
+    for row in report.rows:
+        click.echo("| " + " | ".join(str(row[column]) for column in report.columns) + " |")
+    for note in report.notes:
+        click.echo(f"\n{note}")

@@ -18,7 +18,7 @@ from dicom_ai.inference.manifest import read_manifest
 from dicom_ai.inference.runtime import give_weights
 from dicom_ai.nets.unet import CONFIGS as NETS
 from dicom_ai.nets.unet import UNet3d, parameter_count
-from dicom_ai.training import cord_card, cord_evaluation, curve, loop
+from dicom_ai.training import cord_ablations, cord_card, cord_evaluation, curve, loop
 from dicom_ai.training.data.batches import MakeBatch, batches
 from dicom_ai.training.data.cases import read_header, read_pack, write_pack
 from dicom_ai.training.data.cord_cases import cord_cases
@@ -31,6 +31,7 @@ MODEL = "spinal-cord"
 CONFIGS = tuple(NETS)
 STEPS = 5400
 """Of the shipped weights."""
+ABLATION_STEPS = 400
 LEARNING_RATE, AVERAGE = 1e-3, 0.998
 PACK, SETTINGS = "cord_cases.npz", "recipe.json"
 
@@ -49,11 +50,7 @@ class CordRecipe:
 
 def train(request: TrainRequest, *, say: Say) -> None:
     """Pack the cases where there is no pack yet, train, and draw the curve."""
-    request.out.mkdir(parents=True, exist_ok=True)
-    pack = request.out / PACK
-    if not pack.exists():
-        say(f"packing the cases of {request.data}")
-        write_pack(pack, cord_cases(request.data), about={})
+    pack = _packed(request, say)
     recipe = CordRecipe(pack, net=request.config or CONFIGS[0], seed=request.seed, workers=request.workers)
     config = loop.LoopConfig(
         steps=request.steps or STEPS,
@@ -68,6 +65,14 @@ def train(request: TrainRequest, *, say: Say) -> None:
     training = run(recipe, config, request.out, weights=request.weights)
     say(f"step {training.step}, {training.hours:.2f} h")
     curve.draw(request.out / loop.CURVE, request.out / "curve.svg", title="Training of the spinal cord model")
+
+
+def ablate(request: TrainRequest, *, say: Say) -> Report:
+    """Train small variants (target, loss, contrasts) on the same cases and compare them."""
+    pack = _packed(request, say)
+    return cord_ablations.ablate(
+        pack, request.out, steps=request.steps or ABLATION_STEPS, threads=request.threads, say=say
+    )
 
 
 def deliver(out: Path, models: Path) -> Path:
@@ -108,6 +113,16 @@ def describe(folder: Path, report: Report) -> None:
     """Write metrics.json and the card of the model folder."""
     cord_card.write_metrics(folder, report)
     cord_card.write_card(folder)
+
+
+def _packed(request: TrainRequest, say: Say) -> Path:
+    """Return the packed cases, made where they are not there yet."""
+    request.out.mkdir(parents=True, exist_ok=True)
+    pack = request.out / PACK
+    if not pack.exists():
+        say(f"packing the cases of {request.data}")
+        write_pack(pack, cord_cases(request.data), about={})
+    return pack
 
 
 def prepare(recipe: CordRecipe) -> MakeBatch:

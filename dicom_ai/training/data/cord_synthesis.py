@@ -34,12 +34,14 @@ class SynthesisConfig:
 
     patch: voxels (slice, row, column). fine_mm, coarse_mm: voxel size of the fine and of the coarse pass.
     coarse_share: of samples at coarse_mm. weights: how often each group of cases is drawn, see Bank.
+    contrast: only images like this row of neck_tissues.CONTRASTS; "" is any contrast, also impossible ones.
     """
 
     patch: tuple[int, int, int] = (64, 48, 48)
     fine_mm: float = 1.0
     coarse_mm: float = 2.0
     coarse_share: float = 0.25
+    contrast: str = ""
     weights: tuple[tuple[str, float], ...] = (
         ("template", 0.25),
         ("masks", 0.13),
@@ -84,7 +86,7 @@ def make_sample(bank: Bank, config: SynthesisConfig, *, seed: int, number: int) 
         scene = _nothing(config.patch, dice)
     else:
         case = bank.groups[group][int(rng.integers(len(bank.groups[group])))]
-        scene = _scene(case, bank.axes_mm.get(case.name), config.patch, voxel_mm, dice)
+        scene = _scene(case, bank.axes_mm.get(case.name), config, voxel_mm, dice)
     return acquired(scene, real=group in ("neck", "no_cord"), dice=dice)
 
 
@@ -133,10 +135,10 @@ def _nothing(patch: tuple[int, int, int], dice: Dice) -> Scene:
     return Scene(image, torch.zeros(patch), torch.ones(patch))
 
 
-def _scene(case: Case, axis_mm: np.ndarray | None, patch: tuple[int, int, int], voxel_mm: float, dice: Dice) -> Scene:
+def _scene(case: Case, axis_mm: np.ndarray | None, config: SynthesisConfig, voxel_mm: float, dice: Dice) -> Scene:
     """Place a deformed grid in a case and give its tissues a signal."""
     step = 1.0 if voxel_mm <= 1.0 or dice.chance(0.7) else 0.5  # a finer raster inside coarse voxels, sometimes
-    raster = tuple(round(size / step) for size in patch)
+    raster = tuple(round(size / step) for size in config.patch)
     real = case.kind == "image" and axis_mm is not None
     points = _placed(case, axis_mm, (raster, voxel_mm * step), dice, stretch=real)
     index = points / case.spacing_mm
@@ -145,7 +147,7 @@ def _scene(case: Case, axis_mm: np.ndarray | None, patch: tuple[int, int, int], 
         index[..., 0] = index[..., 0].clamp(0.0, float(size[0] - 1))
     inside = ((index > -0.5) & (index < size - 0.5)).all(dim=-1)
     window, index = _window(case, index)
-    image, cord = _signal(case, window, _Raster(index, inside, voxel_mm * step), dice)
+    image, cord = _signal(case, window, _Raster(index, inside, voxel_mm * step), dice, contrast=config.contrast)
     covered = inside.float() if case.kind == "image" else torch.ones(raster)
     if step < 1.0:
         image, cord, covered = (F.avg_pool3d(x[None, None], 2)[0, 0] for x in (image, cord, covered))
@@ -213,7 +215,9 @@ def _window(case: Case, index: Tensor) -> tuple[dict[str, Tensor], Tensor]:
     return window, unit.flip(-1)[None]  # grid_sample wants (column, row, slice)
 
 
-def _signal(case: Case, window: dict[str, Tensor], raster: _Raster, dice: Dice) -> tuple[Tensor, Tensor]:
+def _signal(
+    case: Case, window: dict[str, Tensor], raster: _Raster, dice: Dice, *, contrast: str
+) -> tuple[Tensor, Tensor]:
     """Return the image before the scanner, and the cord, both on the raster."""
     unit, inside = raster.unit, raster.inside
     shape = tuple(unit.shape[1:4])
@@ -234,7 +238,7 @@ def _signal(case: Case, window: dict[str, Tensor], raster: _Raster, dice: Dice) 
     canal = torch.maximum(soft.get("canal", cord), cord)
     if case.kind == "texture" and dice.chance(0.75):
         cord, canal = _drawn_cord(_mesh(shape, raster.pitch_mm), dice)
-    means, spreads = _contrast(case, dice)
+    means, spreads = _contrast(case, dice, contrast)
     texture = 0.7 * dice.noise(*shape) + 0.6 * dice.smooth(shape, [max(2, n // 4) for n in shape])
     image = means[tissue] + spreads[tissue] * texture
     return _with_cord(image, cord, canal, soft.get("grey"), (means, texture, dice)), cord
@@ -272,15 +276,15 @@ def _drawn_cord(mesh: Tensor, dice: Dice) -> tuple[Tensor, Tensor]:
     return cord, torch.maximum(canal, cord)
 
 
-def _contrast(case: Case, dice: Dice) -> tuple[Tensor, Tensor]:
+def _contrast(case: Case, dice: Dice, only: str) -> tuple[Tensor, Tensor]:
     """Return the mean signal and its spread for every tissue value; CSF and cord are the last two but one and last."""
     means = torch.from_numpy(dice.rng.random(LABELS)).float()
     spreads = torch.from_numpy(dice.rng.random(LABELS) * dice.uniform(0.02, 0.12)).float()
     csf, cord = dice.rng.random(2)
     while abs(csf - cord) < 0.12:
         csf, cord = dice.rng.random(2)
-    if dice.chance(0.5):
-        table = CONTRASTS[str(dice.rng.choice(list(CONTRASTS)))]
+    if dice.chance(0.5) or only:
+        table = CONTRASTS[only or str(dice.rng.choice(list(CONTRASTS)))]
         known = np.array([table[tissue] for tissue in Tissue]) + dice.rng.normal(0, 0.07, len(Tissue))
         csf, cord = table[Tissue.CSF] + dice.rng.normal(0, 0.08), table[Tissue.CORD] + dice.rng.normal(0, 0.06)
         if case.person.startswith("formula"):
