@@ -63,7 +63,7 @@ class Batch:
         studies: dict[str, list[Series]] = {}
         for series in scan.series:
             studies.setdefault(series.study_uid, []).append(series)
-        rows = [Row("", "", "", "", "refused", f"{path.name}: {reason}") for path, reason in scan.unreadable]
+        rows = [Row("", "", "", "", "refused", reason) for _, reason in scan.unreadable]
         entries = []
         for study in studies.values():
             study_rows, entry = self._study(study)
@@ -99,7 +99,7 @@ class Batch:
             raise ValueError("a batch without a model needs rules")
         wanted: dict[tuple[str, str], list[str]] = {}
         reasons: dict[str, list[str]] = {item.series_uid: [] for item in series}
-        for decision in route_study(series, self.rules):
+        for decision in route_study(series, self.rules, models=self.models.names()):
             if decision.taken:
                 wanted.setdefault((decision.series_uid, decision.model), []).append(decision.rule)
             else:
@@ -141,7 +141,8 @@ class Batch:
         folder = self.out / (analyses[0].source.study_uid if analyses else _study_of(failures))
         folder.mkdir(parents=True, exist_ok=True)
         identities = plan_identities(analyses, run=1, created_at=datetime.now(UTC))
-        report = report_study(analyses, failures, identities=identities, out=folder, complete=not failures)
+        complete = all(item.state != "failed" for item in failures)
+        report = report_study(analyses, failures, identities=identities, out=folder, complete=complete)
         return write_study_files(report, folder), [report.findings]
 
     def _nifti(self, path: Path) -> tuple[Row, list[dict]]:

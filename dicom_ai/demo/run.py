@@ -1,12 +1,16 @@
 """The demo: archive and node in one process, a study forwarded by C-STORE, results awaited by C-STORE."""
 
+import shutil
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
+
+from pydicom import dcmread
 
 from dicom_ai import settings
 from dicom_ai.analysis.series import read_source
@@ -56,7 +60,7 @@ def run_demo(*, say: Say, out: Path, folder: Path | None = None) -> DemoResult:
         files = [instance.path for series in scan.series for instance in series.instances if instance.path]
         if not files:
             raise RejectedInput(f"{folder}: no DICOM image was found")
-        with DemoArchive(out) as archive:
+        with DemoArchive(work / "archive") as archive:
             node_settings = _settings(work / "node", archive.port)
             configure_log(node_settings)
             node = Node(node_settings, rules_on=True)
@@ -68,6 +72,7 @@ def run_demo(*, say: Say, out: Path, folder: Path | None = None) -> DemoResult:
             finally:
                 node.stop()
         sources = _images(scan)
+        received = _kept(received, out)
     problems = [problem for outcome in outcomes for problem in outcome.problems]
     return DemoResult(received, tuple(problems), sources, study)
 
@@ -119,6 +124,21 @@ def _delivered(archive: DemoArchive, outcomes: Sequence[StudyOutcome], say: Say)
         time.sleep(0.1)
     say("send", f"{len(expected)} objects came back by C-STORE")
     return tuple(path for path in archive.files if path.stem in expected)
+
+
+def _kept(received: Sequence[Path], out: Path) -> tuple[Path, ...]:
+    """Copy what came back into the folder for results, under names that say what it is; replace an earlier demo's."""
+    out.mkdir(parents=True, exist_ok=True)
+    for old in (*out.glob("seg-*.dcm"), *out.glob("sr-*.dcm"), *out.glob("overlay-*.png")):
+        old.unlink()
+    counts: Counter[str] = Counter()
+    kept = []
+    for path in received:
+        modality = str(dcmread(path, specific_tags=["Modality"]).Modality).lower()
+        counts[modality] += 1
+        kept.append(out / f"{modality}-{counts[modality]}.dcm")
+        shutil.copyfile(path, kept[-1])
+    return tuple(kept)
 
 
 def _images(scan: Scan) -> tuple[SourceImage, ...]:
