@@ -89,7 +89,9 @@ def configure_log(settings: Settings) -> None:
     ]
     as_json = settings.log.format == "json"
     renderer: Any = structlog.processors.JSONRenderer() if as_json else structlog.dev.ConsoleRenderer(colors=False)
-    errors: list[Any] = [structlog.processors.dict_tracebacks] if as_json else []
+    # Without the local variables that structlog would add: they hold what patients are called.
+    plain = structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
+    errors: list[Any] = [structlog.processors.ExceptionRenderer(plain)] if as_json else []
     structlog.configure(
         processors=[*shared, *errors, renderer],
         wrapper_class=structlog.make_filtering_bound_logger(level),
