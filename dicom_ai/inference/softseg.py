@@ -45,12 +45,15 @@ class Options:
 
     net: of nets.unet.CONFIGS, for the torch runtime. coarse_mm: voxels of the first pass.
     margin_mm: what is kept around the cord for the second pass. overlap: of the windows.
-    least_mm3: a smaller piece is no cord. least_soft: lower values of the soft mask are 0.
+    hint: coarse values from here on are looked at again. along_mm: as margin_mm, along the slices axis: where the first
+    pass lost the cord, the second may go on. least_mm3: a smaller piece is no cord. least_soft: lower values are 0.
     """
 
     net: str
     coarse_mm: float
     margin_mm: float
+    along_mm: float
+    hint: float
     overlap: float
     least_mm3: float
     least_soft: float
@@ -68,6 +71,8 @@ def read_options(manifest: Manifest) -> Options:
         net=table.text("net", "compact"),
         coarse_mm=table.number("coarse_mm", 2.0, least=0.5),
         margin_mm=table.number("margin_mm", 14.0, least=0.0),
+        along_mm=table.number("along_mm", 30.0, least=0.0),
+        hint=table.number("hint", 0.25, least=0.01, most=0.9),
         overlap=table.number("overlap", 0.5, least=0.0, most=0.9),
         least_mm3=table.number("least_mm3", 300.0, least=0.0),
         least_soft=table.number("least_soft", 0.02, least=0.0, most=0.5),
@@ -136,12 +141,12 @@ class SoftsegPredictor:
         """Run both passes; the soft mask comes back on the grid of `turned`."""
         coarse_grid = grid_for(turned, spacing_mm=self._coarse_spacing(turned))
         coarse = self._run(turned, coarse_grid, None, _share_of(progress, 0.0, 0.35))
-        place = _likeliest(coarse, self.manifest.mask_threshold)
+        place = _likeliest(coarse, self._options.hint)
         nothing = replace(turned, voxels=np.zeros(turned.shape, np.float32))
         if not place.any():
             return Found(nothing, float(coarse.voxels.max(initial=0.0)))
         fine_grid = self._fine_grid(turned, coarse.with_voxels(place))
-        near = resample_onto(coarse.with_voxels(place.astype(np.float32)), fine_grid).voxels > 0.1
+        near = self._near(coarse.with_voxels(place), fine_grid)
         fine = self._run(turned, fine_grid, near, _share_of(progress, 0.35, 1.0))
         kept, score = self._judged(fine)
         if score < self.manifest.found_threshold:
@@ -156,12 +161,18 @@ class SoftsegPredictor:
         spacing = np.maximum(self.manifest.input.spacing_mm, turned.spacing_mm / MOST_SAMPLES)
         whole = grid_for(turned, spacing_mm=spacing)
         corners = whole.to_indices(place.to_mm(np.argwhere(place.voxels)))
-        margin = self._options.margin_mm / whole.spacing_mm
+        margin = np.array([self._options.along_mm, *2 * (self._options.margin_mm,)]) / whole.spacing_mm
         low = np.maximum(np.floor(corners.min(axis=0) - margin), 0).astype(int)
         high = np.minimum(np.ceil(corners.max(axis=0) + margin) + 1, whole.shape).astype(int)
         affine = whole.affine.copy()
         affine[:3, 3] = whole.to_mm(low)
         return Volume(np.broadcast_to(np.uint8(0), tuple(high - low)), affine, turned.frame_of_reference_uid)
+
+    def _near(self, place: Volume, grid: Volume) -> np.ndarray:
+        """Return where the second pass looks: at the cord of the first, and on along the slices from its ends."""
+        steps = round(self._options.along_mm / float(place.spacing_mm[0]))
+        reached = ndimage.maximum_filter1d(place.voxels.astype(np.float32), 2 * steps + 1, axis=0)
+        return resample_onto(place.with_voxels(reached), grid).voxels > 0.1
 
     def _run(self, turned: Volume, grid: Volume, near: np.ndarray | None, progress: Progress | None) -> Volume:
         """Return the network's soft mask on a grid. near: windows without any of it are not looked at."""
