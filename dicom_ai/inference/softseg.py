@@ -22,6 +22,7 @@ from dicom_ai.imaging.components import components, largest_component
 from dicom_ai.imaging.intensity import finite
 from dicom_ai.imaging.orient import axial_first, reorient_like
 from dicom_ai.imaging.resample import grid_for, resample_onto
+from dicom_ai.inference.cord_windows import blended
 from dicom_ai.inference.manifest import Manifest
 from dicom_ai.inference.predictor import Progress, Runners, check_input, reference_of
 from dicom_ai.inference.runtime import Runner
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
 MOST_SAMPLES = 5
 """Fine voxels per slice, at most."""
 _NOTHING = -12.0
-"""Logit of windows that are not looked at."""
+"""Logit of a window without any image."""
 _SAMPLED = 20_000
 """Voxels of a window by which its percentiles are taken."""
 
@@ -44,9 +45,9 @@ class Options:
     """The table [family_options] of this family.
 
     net: of nets.unet.CONFIGS, for the torch runtime. coarse_mm: voxels of the first pass.
-    margin_mm: what is kept around the cord for the second pass. overlap: of the windows.
-    hint: coarse values from here on are looked at again. along_mm: as margin_mm, along the slices axis: where the first
-    pass lost the cord, the second may go on. least_mm3: a smaller piece is no cord. least_soft: lower values are 0.
+    overlap: of its windows. hint: its values from here on are looked at again.
+    margin_mm: what is kept around the cord for the second pass; along_mm: the same along the cord, where the second pass
+    may go on when the first lost it. least_mm3: a smaller piece is no cord. least_soft: lower values become 0.
     """
 
     net: str
@@ -73,7 +74,7 @@ def read_options(manifest: Manifest) -> Options:
         margin_mm=table.number("margin_mm", 14.0, least=0.0),
         along_mm=table.number("along_mm", 30.0, least=0.0),
         hint=table.number("hint", 0.25, least=0.01, most=0.9),
-        overlap=table.number("overlap", 0.5, least=0.0, most=0.9),
+        overlap=table.number("overlap", 0.3, least=0.0, most=0.9),
         least_mm3=table.number("least_mm3", 300.0, least=0.0),
         least_soft=table.number("least_soft", 0.02, least=0.0, most=0.5),
     )
@@ -127,6 +128,8 @@ class SoftsegPredictor:
         notes = [f"{cleaned.replaced} values were not finite and were replaced"] if cleaned.replaced else []
         turned = axial_first(native.with_voxels(cleaned.values))
         found = self._locate_and_segment(turned, progress)
+        if progress is not None:
+            progress(1.0)
         if found.score < self.manifest.found_threshold:
             needed = self.manifest.found_threshold
             notes.append(f"no cord found: score {found.score:.2f} where {needed:g} is needed")
@@ -140,14 +143,14 @@ class SoftsegPredictor:
     def _locate_and_segment(self, turned: Volume, progress: Progress | None) -> Found:
         """Run both passes; the soft mask comes back on the grid of `turned`."""
         coarse_grid = grid_for(turned, spacing_mm=self._coarse_spacing(turned))
-        coarse = self._run(turned, coarse_grid, None, _share_of(progress, 0.0, 0.35))
+        coarse = self._everywhere(turned, coarse_grid, _share_of(progress, 0.0, 0.35))
         place = _likeliest(coarse, self._options.hint)
         nothing = replace(turned, voxels=np.zeros(turned.shape, np.float32))
         if not place.any():
             return Found(nothing, float(coarse.voxels.max(initial=0.0)))
         fine_grid = self._fine_grid(turned, coarse.with_voxels(place))
         near = self._near(coarse.with_voxels(place), fine_grid)
-        fine = self._run(turned, fine_grid, near, _share_of(progress, 0.35, 1.0))
+        fine = self._along(turned, fine_grid, near, _share_of(progress, 0.35, 1.0))
         kept, score = self._judged(fine)
         if score < self.manifest.found_threshold:
             return Found(nothing, score)
@@ -174,21 +177,30 @@ class SoftsegPredictor:
         reached = ndimage.maximum_filter1d(place.voxels.astype(np.float32), 2 * steps + 1, axis=0)
         return resample_onto(place.with_voxels(reached), grid).voxels > 0.1
 
-    def _run(self, turned: Volume, grid: Volume, near: np.ndarray | None, progress: Progress | None) -> Volume:
-        """Return the network's soft mask on a grid. near: windows without any of it are not looked at."""
+    def _everywhere(self, turned: Volume, grid: Volume, progress: Progress | None) -> Volume:
+        """Return the network's soft mask on a grid, in windows over all of it."""
         sampled = resample_onto(turned, grid).voxels
-        wanted = np.ones_like(sampled) if near is None else near.astype(np.float32)
-        channels = np.stack([sampled, np.ones_like(sampled), wanted])
+        channels = np.stack([sampled, np.ones_like(sampled)])
         window = Window(self.manifest.input.patch, self._options.overlap)
-        soft = sliding_window(channels, window, self._logits, finish=special.expit, progress=progress)
+        soft = sliding_window(channels, window, self._tile, finish=special.expit, progress=progress)
         return replace(grid, voxels=soft[0])
 
-    def _logits(self, tile: np.ndarray) -> np.ndarray:
-        """Run the network on one window; tile: (1, 3, *patch), the image, its field of view, and where to look."""
-        inside = tile[0, 1] > 0.5
-        if not (tile[0, 2] > 0.5).any() or not inside.any():
-            return np.full((1, 1, *tile.shape[2:]), _NOTHING, np.float32)
-        return self._runner.run(normalised(tile[0, 0], inside)[None, None])[0]
+    def _along(self, turned: Volume, grid: Volume, near: np.ndarray, progress: Progress | None) -> Volume:
+        """Return the network's soft mask on a grid, in windows along the cord."""
+        sampled = resample_onto(turned, grid).voxels
+        logits = blended(sampled, near, self.manifest.input.patch, self._logits, progress=progress)
+        return replace(grid, voxels=special.expit(logits))
+
+    def _tile(self, tile: np.ndarray) -> np.ndarray:
+        """Run the network on a window (1, 2, *patch) of image and field of view."""
+        return self._logits(tile[0, 0], tile[0, 1] > 0.5)[None, None]
+
+    def _logits(self, image: np.ndarray, inside: np.ndarray) -> np.ndarray:
+        """Run the network on the image of one window, shape (*patch)."""
+        if not inside.any():
+            return np.full(image.shape, _NOTHING, np.float32)
+        scores: np.ndarray = self._runner.run(normalised(image, inside)[None, None])[0][0, 0]
+        return scores
 
     def _judged(self, fine: Volume) -> tuple[Volume, float]:
         """Keep the largest piece and what touches it; return it with its score.
