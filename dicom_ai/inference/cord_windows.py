@@ -69,7 +69,8 @@ def _covering(low: int, high: int, size: int, patch: int) -> list[int]:
     """Return where windows begin that cover [low, high) with room on both sides, inside [0, size)."""
     if high - low + 2 * KEPT_AWAY <= patch:
         return [int(np.clip((low + high - patch) // 2, 0, size - patch))]
-    return _spread(max(0, low - KEPT_AWAY), min(size, high + KEPT_AWAY), patch)
+    first = min(max(0, low - KEPT_AWAY), size - patch)
+    return _spread(first, min(size, high + KEPT_AWAY), patch)
 
 
 def _spread(low: int, high: int, patch: int) -> list[int]:

@@ -1,6 +1,7 @@
 """Windows along the cord: they cover it, follow it, and blend to what the network said."""
 
 import numpy as np
+import pytest
 
 from dicom_ai.inference.cord_windows import blended, windows_along
 
@@ -63,6 +64,19 @@ def test_windows_stay_inside_the_image():
 
     assert (corners >= 0).all()
     assert (corners + PATCH <= near.shape).all()
+
+
+@pytest.mark.parametrize("low", range(0, 40, 3))
+@pytest.mark.parametrize("length", [1, 9, 20, 30, 47])
+def test_windows_of_a_thing_of_any_length_anywhere_stay_inside(low, length):
+    near = np.zeros((16, 47, 30), bool)
+    near[:, low : low + length, 3:27] = True
+
+    corners = np.array(windows_along(near, PATCH))
+
+    assert (corners >= 0).all()
+    assert (corners + PATCH <= near.shape).all()
+    assert covered(near, map(tuple, corners))[near].all()
 
 
 def test_a_network_that_changes_nothing_gives_the_image_back():
