@@ -24,7 +24,9 @@ from pynetdicom.association import Association
 from pynetdicom.dimse import DIMSEServiceProvider
 from pynetdicom.dimse_messages import C_STORE_RQ
 from pynetdicom.pdu_primitives import P_DATA
-from pynetdicom.transport import AssociationSocket, RequestHandler, ThreadedAssociationServer
+from pynetdicom.transport import RequestHandler, ThreadedAssociationServer
+
+from dicom_ai.dimse.transport import ClosingSocket
 
 MAXIMUM_PDU = 131072
 """Bytes of P-DATA we ask for; 128 KiB receives CT images half as fast again as the library's 16 KiB."""
@@ -133,7 +135,7 @@ class SpoolingProvider(DIMSEServiceProvider):
             part.discard()  # the command set was not valid, and nobody will ask for the part
 
 
-class AcknowledgingSocket(AssociationSocket):
+class AcknowledgingSocket(ClosingSocket):
     """A server-side socket that reads in large pieces and has each piece acknowledged at once."""
 
     def recv(self, nr_bytes: int) -> bytearray:

@@ -170,7 +170,7 @@ class _Walk:
         count = 0
         while header := self._source.read(8):
             if len(header) < 8:
-                if header.strip(b"\0"):
+                if header.strip(b"\0") or not count:
                     raise Truncated(f"{len(header)} bytes are left where an element begins")
                 break  # a few zeros at the end are met in the field, and harm nobody
             self._element(header, explicit=self._explicit, depth=0)

@@ -19,7 +19,7 @@ import structlog
 from pydicom import Dataset, dcmread
 from pydicom.filereader import read_file_meta_info
 from pydicom.uid import UID, ExplicitVRLittleEndian, ImplicitVRLittleEndian
-from pynetdicom import AE, build_context, evt
+from pynetdicom import AE, build_context
 from pynetdicom.association import Association
 from pynetdicom.dimse import DIMSEServiceProvider
 from pynetdicom.presentation import PresentationContext
@@ -28,8 +28,10 @@ from pynetdicom.sop_class import (  # type: ignore[attr-defined]
     StorageCommitmentPushModelInstance,
     Verification,
 )
+from pynetdicom.transport import AddressInformation
 
 from dicom_ai.dimse import contexts, library
+from dicom_ai.dimse.transport import ClosingSocket
 from dicom_ai.errors import DeliveryUnknown, DicomAiError, PeerUnavailable, PermanentRefusal
 
 SUCCESS = 0x0000
@@ -218,7 +220,7 @@ def _associated(peer: RemoteAe, wanted: list[PresentationContext], timeouts: Tim
     Raises PeerUnavailable or PermanentRefusal where it is not established.
     """
     library.configure()
-    ae = AE(ae_title=peer.calling_ae_title)
+    ae = _Caller(ae_title=peer.calling_ae_title)
     ae.connection_timeout = timeouts.connect_s
     ae.acse_timeout = timeouts.acse_s
     ae.dimse_timeout = timeouts.dimse_s
@@ -230,19 +232,19 @@ def _associated(peer: RemoteAe, wanted: list[PresentationContext], timeouts: Tim
             peer.port,
             ae_title=peer.called_ae_title,
             tls_args=(peer.tls, peer.host) if peer.tls else None,
-            evt_handlers=[(evt.EVT_CONN_OPEN, _prepare)],
         )
     except OSError as error:  # the host has no address
         raise PeerUnavailable(f"{peer.called_ae_title} at {peer.host}:{peer.port}: {error.strerror}") from error
-    if not association.is_established:
-        raise _not_established(association, peer)
     try:
+        if not association.is_established:
+            raise _not_established(association, peer)
         yield association
     except BaseException:
         association.abort()
         raise
-    if association.is_established:
-        association.release()
+    else:
+        if association.is_established:
+            association.release()
 
 
 def _not_established(association: Association, peer: RemoteAe) -> DicomAiError:
@@ -270,13 +272,17 @@ class _OneReader(DIMSEServiceProvider):
         return super().get_msg(block) if block else (None, None)
 
 
-def _prepare(event: evt.Event) -> None:
-    """Make a new connection ours, before anything is sent over it."""
-    event.assoc.dimse = _OneReader(event.assoc)
-    transport = event.assoc.dul.socket
-    if transport is not None and transport.socket is not None:
-        # Nagle's algorithm and a peer's delayed acknowledgement cost 10 ms an object.
-        transport.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+class _Caller(AE):
+    """An AE whose associations read and close as ours do."""
+
+    def _create_socket(self, assoc: Association, address: AddressInformation, tls_args: Any) -> ClosingSocket:
+        assoc.dimse = _OneReader(assoc)
+        transport = ClosingSocket(assoc, address=address)
+        transport.tls_args = tls_args
+        if transport.socket is not None:
+            # Nagle's algorithm and a peer's delayed acknowledgement cost 10 ms an object.
+            transport.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        return transport
 
 
 def _read_meta(path: Path) -> _Object:

@@ -1,0 +1,496 @@
+"""The receiving process, seen by its peers: who may call, what is kept, and which status answers what."""
+
+import socket
+import ssl
+import subprocess
+import threading
+from pathlib import Path
+
+import numpy as np
+import psutil
+import pytest
+from pydicom import Dataset, dcmread
+from pydicom.uid import (
+    CTImageStorage,
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+    JPEG2000Lossless,
+    MRImageStorage,
+    RLELossless,
+)
+from pynetdicom import AE, build_context
+from pynetdicom.sop_class import StorageCommitmentPushModel, StorageCommitmentPushModelInstance
+from structlog.testing import capture_logs
+
+from dicom_ai.dicom.uids import new_uid
+from dicom_ai.dimse import scu
+from dicom_ai.errors import PermanentRefusal
+from dicom_ai.settings import Peer, Tls
+from dicom_ai.storage import associations
+from tests import builders
+from tests.integration.certificates import Certificates, make_certificates
+from tests.integration.listening import (
+    CALLED,
+    CALLING,
+    Running,
+    as_sent,
+    associated,
+    file_of,
+    listening,
+    mr_files,
+    same_bytes,
+    store,
+)
+from tests.peers import need_program
+
+LABEL_MAP_SEGMENTATION = "1.2.840.10008.5.1.4.1.1.66.7"
+
+
+@pytest.fixture
+def running(tmp_path: Path):
+    with listening(tmp_path / "node") as node:
+        yield node
+
+
+def echo(port: int, *, calling: str = CALLING, called: str = CALLED) -> float:
+    return scu.c_echo(scu.RemoteAe("127.0.0.1", port, called, calling))
+
+
+# Who may call
+
+
+def test_a_configured_peer_is_answered(running: Running):
+    assert echo(running.port) < 5
+
+
+def test_an_unknown_calling_ae_title_is_rejected(running: Running):
+    with pytest.raises(PermanentRefusal, match=r"[Cc]alling AE title not recognised"):
+        echo(running.port, calling="STRANGER")
+
+
+def test_an_unknown_called_ae_title_is_rejected(running: Running):
+    with pytest.raises(PermanentRefusal, match=r"[Cc]alled AE title not recognised"):
+        echo(running.port, called="OTHER")
+
+
+def test_a_known_ae_title_from_another_address_is_rejected(tmp_path: Path):
+    elsewhere = Peer(ae_title=CALLING, addresses=("192.0.2.0/24",))
+    with listening(tmp_path, peers=[elsewhere]) as node, pytest.raises(PermanentRefusal):
+        echo(node.port)
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1", "127.0.0.0/8", "localhost"])
+def test_an_address_may_be_an_ip_a_network_or_a_name(tmp_path: Path, address: str):
+    with listening(tmp_path, peers=[Peer(ae_title=CALLING, addresses=(address,))]) as node:
+        assert echo(node.port) < 5
+
+
+def test_without_peers_everybody_is_rejected(tmp_path: Path):
+    with listening(tmp_path, peers=[]) as node, pytest.raises(PermanentRefusal):
+        echo(node.port)
+
+
+def test_dcmtk_is_answered_and_its_images_are_kept(running: Running, tmp_path: Path):
+    paths = mr_files(tmp_path / "in", 5)
+    names = ["-aet", CALLING, "-aec", CALLED, "127.0.0.1", str(running.port)]
+
+    subprocess.run([need_program("echoscu", package="dcmtk"), *names], check=True, timeout=30)
+    subprocess.run([need_program("storescu", package="dcmtk"), *names, *paths], check=True, timeout=30)
+
+    assert [same_bytes(running, path) for path in paths] == [True] * 5
+
+
+def test_dcmsend_delivers_in_implicit_vr_too(running: Running, tmp_path: Path):
+    [dataset] = builders.mr_series(builders.ramp((1, 16, 16)))
+    dataset.file_meta.TransferSyntaxUID = ImplicitVRLittleEndian
+    path = tmp_path / "implicit.dcm"
+    dataset.save_as(path, implicit_vr=True, little_endian=True, enforce_file_format=True)
+
+    names = ["-aet", CALLING, "-aec", CALLED, "127.0.0.1", str(running.port)]
+    subprocess.run([need_program("dcmsend", package="dcmtk"), *names, path], check=True, timeout=30)
+
+    assert running.instances()[0].sop_instance_uid == dataset.SOPInstanceUID
+
+
+# What is negotiated
+
+
+def test_explicit_vr_is_chosen_before_implicit(running: Running):
+    ae = AE(ae_title=CALLING)
+    ae.add_requested_context(MRImageStorage, [ImplicitVRLittleEndian, ExplicitVRLittleEndian])
+    association = ae.associate("127.0.0.1", running.port, ae_title=CALLED)
+    chosen = association.accepted_contexts[0].transfer_syntax
+    association.release()
+
+    assert chosen == [ExplicitVRLittleEndian]
+
+
+@pytest.mark.parametrize("syntax", [JPEG2000Lossless, RLELossless])
+def test_a_sender_that_offers_only_a_compressed_syntax_is_served(running: Running, syntax: str):
+    ae = AE(ae_title=CALLING)
+    ae.requested_contexts = [build_context(CTImageStorage, syntax), build_context(LABEL_MAP_SEGMENTATION, syntax)]
+    association = ae.associate("127.0.0.1", running.port, ae_title=CALLED)
+    accepted = len(association.accepted_contexts)
+    association.release()
+
+    assert accepted == 2
+
+
+def test_more_associations_than_allowed_are_rejected_for_now(tmp_path: Path):
+    from dicom_ai.settings import Node
+
+    node = Node(ae_title=CALLED, address="127.0.0.1", port=0, maximum_associations=2)
+    with listening(tmp_path, node=node) as running, associated(running.port), associated(running.port):
+        with associated(running.port) as third:
+            answer = third.acceptor.primitive
+
+        assert (answer.result, answer.result_source, answer.diagnostic) == (2, 3, 2)
+
+
+# What is kept
+
+
+def test_bytes_are_kept_unmodified_and_indexed(running: Running, tmp_path: Path):
+    [path] = mr_files(tmp_path, 1, Modality="MR", PatientID="A1", AccessionNumber="77", StudyDate="20240102")
+
+    [status] = store(running.port, path)
+
+    [row] = running.instances()
+    kept = dcmread(running.files.path(row.path))
+    assert status.Status == 0x0000
+    assert same_bytes(running, path)
+    assert (row.standing, row.calling_ae_title, row.peer_address) == ("kept", CALLING, "127.0.0.1")
+    assert kept.file_meta.SendingApplicationEntityTitle == CALLING
+    assert kept.PatientID == "A1"
+
+
+def test_no_uid_of_a_peer_becomes_part_of_a_path(running: Running, tmp_path: Path):
+    [path] = mr_files(tmp_path, 1)
+
+    store(running.port, path)
+
+    uid = dcmread(path).SOPInstanceUID
+    assert uid not in running.kept()[0]
+    assert running.kept()[0] == running.instances()[0].path
+
+
+def test_the_same_object_again_is_a_success_and_no_second_image(running: Running, tmp_path: Path):
+    paths = mr_files(tmp_path, 3)
+
+    statuses = [status.Status for status in store(running.port, *paths, *paths)]
+
+    assert statuses == [0x0000] * 6
+    assert [row.standing for row in running.instances()] == ["kept"] * 3
+    assert len(running.kept()) == 3
+
+
+def test_the_same_uid_with_other_bytes_is_kept_beside_the_first(running: Running, tmp_path: Path):
+    [first] = mr_files(tmp_path / "a", 1)
+    changed = dcmread(first)
+    changed.PixelData = bytes(reversed(changed.PixelData))
+    second = tmp_path / "b.dcm"
+    changed.save_as(second)
+
+    statuses = [status.Status for status in store(running.port, first, second)]
+
+    assert statuses == [0x0000, 0x0000]
+    assert [row.standing for row in running.instances()] == ["kept", "conflict"]
+    assert same_bytes(running, first) and same_bytes(running, second)
+
+
+def test_what_the_node_made_comes_back_as_its_own(running: Running, tmp_path: Path):
+    [path] = mr_files(tmp_path, 1, Manufacturer="dicom_ai")
+
+    store(running.port, path)
+
+    assert [row.standing for row in running.instances()] == ["own"]
+
+
+def test_an_object_of_two_hundred_megabytes_does_not_live_in_memory(running: Running, tmp_path: Path):
+    [dataset] = builders.mr_series(np.zeros((1, 16, 16), np.uint16))
+    dataset.Rows = dataset.Columns = 10240
+    dataset.PixelData = b"\1\2" * (10240 * 10240)
+    path = tmp_path / "large.dcm"
+    dataset.save_as(path, enforce_file_format=True)
+    del dataset
+    process = psutil.Process()
+    before, peak, done = process.memory_info().rss, 0, threading.Event()
+
+    def watch() -> None:
+        nonlocal peak
+        while not done.wait(0.002):
+            peak = max(peak, process.memory_info().rss)
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    names = ["-aet", CALLING, "-aec", CALLED, "127.0.0.1", str(running.port)]
+    subprocess.run([need_program("storescu", package="dcmtk"), *names, path], check=True, timeout=60)
+    done.set()
+    watcher.join()
+
+    assert same_size(running) > 200_000_000
+    assert peak - before < 16_000_000
+
+
+def same_size(running: Running) -> int:
+    """The size of the one kept file, when its row says the same."""
+    [row] = running.instances()
+    assert running.files.path(row.path).stat().st_size == row.size_bytes
+    return row.size_bytes
+
+
+# What is refused
+
+
+def bad(status: Dataset, running: Running) -> int:
+    """The status, when nothing of the object is left."""
+    assert running.kept() == [] and running.parts() == [] and running.instances() == []
+    assert len(status.get("ErrorComment", "")) <= 64
+    return int(status.Status)
+
+
+@pytest.mark.parametrize("missing", ["StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID", "SOPClassUID"])
+def test_a_missing_uid_is_refused_as_a900(running: Running, tmp_path: Path, missing: str):
+    [source] = mr_files(tmp_path, 1)
+    dataset = dcmread(source)
+    uid = dataset.SOPInstanceUID
+    del dataset[missing]
+    dataset.save_as(tmp_path / "x.dcm", enforce_file_format=False)
+    path = file_of(tmp_path / "y.dcm", as_sent(tmp_path / "x.dcm"), sop_instance_uid=uid)
+
+    [status] = store(running.port, path)
+
+    assert bad(status, running) == 0xA900
+
+
+@pytest.mark.parametrize("uid", ["../../../../etc/passwd", "/etc/passwd", "1.2..3", "1.2.3/4", "1.2.a"])
+def test_a_path_like_uid_is_refused_as_a900(running: Running, tmp_path: Path, uid: str):
+    with pytest.warns(UserWarning, match="UI"):
+        [source] = mr_files(tmp_path, 1, SeriesInstanceUID=uid)
+
+    [status] = store(running.port, source)
+
+    assert bad(status, running) == 0xA900
+
+
+def test_a_path_like_sop_instance_uid_in_the_request_is_refused_as_a900(running: Running, tmp_path: Path):
+    [source] = mr_files(tmp_path, 1)
+    with pytest.warns(UserWarning, match="UI"):
+        path = file_of(tmp_path / "x.dcm", as_sent(source), sop_instance_uid="../../x")
+
+        [status] = store(running.port, path)
+
+    assert bad(status, running) == 0xA900
+
+
+def test_another_sop_class_than_the_request_says_is_refused_as_a900(running: Running, tmp_path: Path):
+    [source] = mr_files(tmp_path, 1, SOPClassUID=CTImageStorage)
+    path = file_of(tmp_path / "x.dcm", as_sent(source), sop_instance_uid=dcmread(source).SOPInstanceUID)
+
+    [status] = store(running.port, path)
+
+    assert bad(status, running) == 0xA900
+
+
+@pytest.mark.parametrize("left", [30, 100, 400, -1])
+def test_a_truncated_object_is_refused_as_c001(running: Running, tmp_path: Path, left: int):
+    [source] = mr_files(tmp_path, 1)
+    path = file_of(tmp_path / "x.dcm", as_sent(source)[:left], sop_instance_uid=dcmread(source).SOPInstanceUID)
+
+    [status] = store(running.port, path)
+
+    assert bad(status, running) == 0xC001
+
+
+@pytest.mark.parametrize("content", [b"This is no data set at all. " * 40, b"\xff" * 4096, b"DICM" + b"\0" * 200])
+def test_what_is_no_data_set_is_refused_as_c000(running: Running, tmp_path: Path, content: bytes):
+    path = file_of(tmp_path / "x.dcm", content, sop_instance_uid=new_uid())
+
+    [status] = store(running.port, path)
+
+    assert bad(status, running) == 0xC000
+
+
+def test_below_the_reserve_is_refused_as_a700(tmp_path: Path):
+    free = {"bytes": 10**9}
+    with listening(tmp_path / "node", free=lambda _: free["bytes"], reserve_bytes=10**8) as running:
+        first, second = mr_files(tmp_path, 2)
+        assert store(running.port, first)[0].Status == 0x0000
+
+        free["bytes"] = 10**7
+        [status] = store(running.port, second)
+
+        assert status.Status == 0xA700
+        assert len(running.kept()) == len(running.instances()) == 1
+        assert running.parts() == []
+
+        free["bytes"] = 10**9
+        assert store(running.port, second)[0].Status == 0x0000
+
+
+def test_a_database_that_is_down_is_answered_a700_and_nothing_is_left(running: Running, tmp_path: Path):
+    [path] = mr_files(tmp_path, 1)
+    with running.database.engine.begin() as connection:
+        connection.exec_driver_sql("ALTER TABLE instances RENAME TO gone")
+
+    [status] = store(running.port, path)
+
+    assert status.Status == 0xA700
+    assert running.kept() == [] and running.parts() == []
+    with running.database.engine.begin() as connection:
+        connection.exec_driver_sql("ALTER TABLE gone RENAME TO instances")
+    assert store(running.port, path)[0].Status == 0x0000
+
+
+def test_a_folder_where_the_file_should_go_is_answered_a700(running: Running, tmp_path: Path):
+    [path] = mr_files(tmp_path, 1)
+    (running.files.root / "received").write_text("in the way")
+
+    [status] = store(running.port, path)
+
+    assert status.Status == 0xA700
+    assert running.parts() == [] and running.instances() == []
+
+
+def test_an_association_that_breaks_in_the_middle_leaves_nothing(running: Running, tmp_path: Path):
+    [path] = mr_files(tmp_path, 1)
+    with associated(running.port) as association:
+        context = association.accepted_contexts[0].context_id
+        _send_half_an_object(association, context, path)
+        association.abort()
+    _wait_until(lambda: running.listener._scp.callers() == ())
+
+    assert running.parts() == [] and running.kept() == []
+    assert echo(running.port) < 5
+
+
+def test_logs_name_objects_by_uid_and_no_patient(running: Running, tmp_path: Path):
+    [path] = mr_files(tmp_path, 1, PatientName="Secret^Name", PatientID="SECRET-ID", AccessionNumber="SECRET-ACC")
+    data_set = as_sent(path)
+    uid = dcmread(path).SOPInstanceUID
+    broken = file_of(tmp_path / "x.dcm", data_set[:-100], sop_instance_uid=uid)
+
+    with capture_logs() as logs:
+        store(running.port, broken, path)
+
+    assert any(entry.get("sop_instance_uid") == uid for entry in logs)
+    assert "secret" not in str(logs).lower()
+
+
+# Associations, as completion sees them
+
+
+def test_a_study_is_being_delivered_until_the_association_is_over(running: Running, tmp_path: Path):
+    [path] = mr_files(tmp_path, 1)
+    study = dcmread(path).StudyInstanceUID
+
+    with associated(running.port) as association:
+        association.send_c_store(path)
+        during = delivering(running, study)
+    _wait_until(lambda: not delivering(running, study))
+
+    assert during is True
+
+
+def delivering(running: Running, study_uid: str) -> bool:
+    with running.database.read() as session:
+        return associations.delivering(session, study_uid, stale_s=60)
+
+
+def test_a_storage_commitment_report_is_accepted(running: Running):
+    information = Dataset()
+    information.TransactionUID = new_uid()
+    information.ReferencedSOPSequence = []
+    ae = AE(ae_title=CALLING)
+    ae.add_requested_context(StorageCommitmentPushModel)
+    association = ae.associate("127.0.0.1", running.port, ae_title=CALLED)
+    with capture_logs() as logs:
+        status, _ = association.send_n_event_report(
+            information, 1, StorageCommitmentPushModel, StorageCommitmentPushModelInstance
+        )
+    association.release()
+
+    assert status.Status == 0x0000
+    assert [entry["transaction_uid"] for entry in logs if entry["event"] == "storage commitment"] == [
+        information.TransactionUID
+    ]
+
+
+# TLS
+
+
+@pytest.fixture
+def certificates(tmp_path: Path) -> Certificates:
+    return make_certificates(tmp_path / "tls")
+
+
+@pytest.fixture
+def tls_node(tmp_path: Path, certificates: Certificates):
+    tls = Tls(port=0, certificate=certificates.node, key=certificates.node_key, authorities=certificates.authority)
+    with listening(tmp_path / "node", tls=tls) as node:
+        yield node
+
+
+def over_tls(node: Running, certificates: Certificates, *, with_certificate: bool = True) -> scu.RemoteAe:
+    context = ssl.create_default_context(cafile=certificates.authority)
+    if with_certificate:
+        context.load_cert_chain(certificates.peer, certificates.peer_key)
+    return scu.RemoteAe("localhost", node.listener.tls_port, CALLED, CALLING, context)
+
+
+def test_a_peer_with_a_certificate_is_answered_over_tls(tls_node: Running, certificates: Certificates):
+    assert scu.c_echo(over_tls(tls_node, certificates)) < 5
+
+
+def test_a_peer_without_a_certificate_is_not_served(tls_node: Running, certificates: Certificates):
+    from dicom_ai.errors import PeerUnavailable
+
+    with pytest.raises(PeerUnavailable):
+        scu.c_echo(over_tls(tls_node, certificates, with_certificate=False), timeouts=scu.Timeouts(acse_s=3))
+
+
+def test_silent_tls_peers_do_not_keep_others_out(tls_node: Running, certificates: Certificates):
+    silent = [socket.create_connection(("127.0.0.1", tls_node.listener.tls_port)) for _ in range(30)]
+    try:
+        assert scu.c_echo(over_tls(tls_node, certificates)) < 2
+    finally:
+        for connection in silent:
+            connection.close()
+
+
+def test_silent_plain_peers_do_not_count_as_associations(tmp_path: Path):
+    with listening(tmp_path) as running:
+        silent = [socket.create_connection(("127.0.0.1", running.port)) for _ in range(30)]
+        try:
+            assert echo(running.port) < 2
+        finally:
+            for connection in silent:
+                connection.close()
+
+
+def _send_half_an_object(association, context_id: int, path: Path) -> None:
+    from pynetdicom.dimse_messages import C_STORE_RQ
+    from pynetdicom.dimse_primitives import C_STORE
+    from pynetdicom.dsutils import split_dataset
+
+    meta, offset = split_dataset(path)
+    request = C_STORE()
+    request.MessageID, request.Priority = 1, 2
+    request.AffectedSOPClassUID = meta.MediaStorageSOPClassUID
+    request.AffectedSOPInstanceUID = meta.MediaStorageSOPInstanceUID
+    request._dataset_path = (path, offset)
+    message = C_STORE_RQ()
+    message.primitive_to_message(request)
+    pieces = list(message.encode_msg(context_id, 300))
+    for piece in pieces[: len(pieces) // 2]:
+        association.dul.send_pdu(piece)
+    _wait_until(lambda: association.dul.to_provider_queue.empty())
+
+
+def _wait_until(condition, timeout_s: float = 10) -> None:
+    waiting = threading.Event()
+    for _ in range(int(timeout_s / 0.02)):
+        if condition():
+            return
+        waiting.wait(0.02)
+    raise AssertionError("it did not happen in time")
