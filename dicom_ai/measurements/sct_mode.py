@@ -25,7 +25,7 @@ def measure_cord_as_sct(mask: Volume) -> CordProfile:
     volume = axial_first(mask)
     values = np.clip(np.nan_to_num(volume.voxels), 0.0, 1.0).astype(np.float32)
     slices = np.flatnonzero(values.any(axis=(1, 2)))
-    settings = CordSettings(max_across_mm=np.inf, end_margin_mm=0.0, min_slices=1, max_angle_deg=90.0)
+    settings = CordSettings(max_across_mm=np.inf, end_margin_mm=0.0, sure_share=0.0, min_slices=1, max_angle_deg=90.0)
     if slices.size == 0:
         return CordProfile(volume.with_voxels(values), None, (), settings)
     slopes = _slopes(volume.with_voxels(values), slices)

@@ -12,6 +12,7 @@ from dicom_ai.measurements.cross_section import CrossSection, cross_section
 
 NO_CORD = "no cord in this slice"
 AT_THE_END = "at the end of the mask"
+FADING = "the mask fades out towards its end"
 AT_THE_BORDER = "the cord touches the border of the image"
 TOO_SHORT = "the cord is seen in fewer than three slices, so that its direction is not known"
 
@@ -27,12 +28,14 @@ class CordSettings:
 
     max_across_mm: largest voxel edge across the cord that still allows a CSA. end_margin_mm: slices whose middle is
     nearer to an end of the mask are withheld, and at least one at each end: two slices of 1 mm, one of 5 mm, where two
-    would leave nothing of a stack. min_slices: fewer in a site, and its numbers are withheld. max_angle_deg: a slice
+    would leave nothing of a stack. sure_share: from an end inward, slices are withheld until one holds a value of this
+    share of the usual largest value: a soft mask that fades out there does not know where the cord ends. min_slices: fewer in a site, and its numbers are withheld. max_angle_deg: a slice
     that the cord crosses at a larger angle is flagged.
     """
 
     max_across_mm: float = 1.5
     end_margin_mm: float = 2.0
+    sure_share: float = 0.95
     min_slices: int = 3
     max_angle_deg: float = 30.0
 
@@ -98,7 +101,8 @@ def measure_cord(soft: Volume, *, settings: CordSettings | None = None) -> CordP
     if not cord.voxels.any():
         return CordProfile(cord, None, (), settings, csa_withheld, ap_withheld)
     course = centerline(cord)
-    slices = tuple(_slice(cord, course, place, settings) for place in range(course.slices.size))
+    fading = _fading(cord, course, settings)
+    slices = tuple(_slice(cord, course, place, settings, fading=fading[place]) for place in range(course.slices.size))
     return CordProfile(cord, course, slices, settings, csa_withheld, ap_withheld)
 
 
@@ -116,7 +120,15 @@ def _too_coarse(spacing_mm: np.ndarray, settings: CordSettings) -> tuple[str, st
     return reason, (reason.replace("a CSA", "an AP diameter") if back > limit else "")
 
 
-def _slice(cord: Volume, course: Centerline, place: int, settings: CordSettings) -> CordSlice:
+def _fading(cord: Volume, course: Centerline, settings: CordSettings) -> np.ndarray:
+    """Return which slices lie where the mask fades out towards one of its ends, bool, shape (slices,)."""
+    peaks = cord.voxels[course.slices].max(axis=(1, 2))
+    sure = np.flatnonzero(peaks >= settings.sure_share * np.median(peaks))
+    places = np.arange(peaks.size)
+    return (places < sure[0]) | (places > sure[-1])
+
+
+def _slice(cord: Volume, course: Centerline, place: int, settings: CordSettings, *, fading: bool) -> CordSlice:
     """Return the cord in the slice at a place of its course."""
     index = int(course.slices[place])
     tangent = course.tangents[place]
@@ -126,18 +138,20 @@ def _slice(cord: Volume, course: Centerline, place: int, settings: CordSettings)
         position_mm=float(course.position_mm[place]),
         tangent=tangent,
         section=section,
-        withheld=_why_withheld(cord, course, place, settings) if section else NO_CORD,
+        withheld=_why_withheld(cord, course, place, settings, fading=fading) if section else NO_CORD,
         tilted=section is not None and section.angle_deg > settings.max_angle_deg,
     )
 
 
-def _why_withheld(cord: Volume, course: Centerline, place: int, settings: CordSettings) -> str:
+def _why_withheld(cord: Volume, course: Centerline, place: int, settings: CordSettings, *, fading: bool) -> str:
     """Return why the numbers of a slice may not be said, or ""."""
     if course.slices.size < settings.min_slices:
         return TOO_SHORT
     from_end = min(place, course.slices.size - 1 - place)
     if from_end == 0 or (from_end + 0.5) * cord.spacing_mm[0] < settings.end_margin_mm:
         return AT_THE_END
+    if fading:
+        return FADING
     values = cord.voxels[course.slices[place]]
     border = np.concatenate([values[0], values[-1], values[:, 0], values[:, -1]])
     return AT_THE_BORDER if border.max() >= TOUCHES else ""

@@ -5,7 +5,7 @@ import pytest
 
 from dicom_ai.domain.image import Volume
 from dicom_ai.imaging.orient import BODY_AXES
-from dicom_ai.measurements.spinal_cord_csa import AT_THE_BORDER, AT_THE_END, NO_CORD, TOO_SHORT, measure_cord
+from dicom_ai.measurements.spinal_cord_csa import AT_THE_BORDER, AT_THE_END, FADING, NO_CORD, TOO_SHORT, measure_cord
 from tests.phantoms import cord_cylinder, turned
 
 PHANTOM_TABLE = [
@@ -178,3 +178,15 @@ def test_a_cord_of_one_voxel_does_not_break():
 
     assert middle.section.area_mm2 == pytest.approx(1.0)
     assert np.isfinite([middle.section.rl_mm, middle.section.eccentricity]).all()
+
+
+def test_slices_where_a_soft_mask_fades_out_are_withheld():
+    soft = cord_cylinder().soft
+    fading = np.ones(soft.shape[0], np.float32)
+    fading[-8:] = np.linspace(0.97, 0.55, 8)
+
+    profile = measure_cord(soft.with_voxels(soft.voxels * fading[:, None, None]))
+
+    withheld = [item.withheld for item in profile.slices]
+    assert withheld.count(FADING) == 5
+    assert withheld[2:-7] == [""] * (len(withheld) - 9)
