@@ -27,10 +27,11 @@ class CordSettings:
     """When numbers of the cord may be said.
 
     max_across_mm: largest voxel edge across the cord that still allows a CSA. end_margin_mm: slices whose middle is
-    nearer to an end of the mask are withheld, and at least one at each end: two slices of 1 mm, one of 5 mm, where two
-    would leave nothing of a stack. sure_share: from an end inward, slices are withheld until one holds a value of this
-    share of the usual largest value: a soft mask that fades out there does not know where the cord ends. min_slices: fewer in a site, and its numbers are withheld. max_angle_deg: a slice
-    that the cord crosses at a larger angle is flagged.
+    nearer to an end of the mask are withheld, and at least one at each end: two slices of 1 mm, one of 5 mm, where
+    two would leave nothing of a stack. sure_share: from an end inward, slices are withheld until one holds a value of
+    this share of the usual largest value: a soft mask that fades out there does not know where the cord ends.
+    min_slices: fewer in a site, and its numbers are withheld. max_angle_deg: a slice that the cord crosses at a
+    larger angle is flagged.
     """
 
     max_across_mm: float = 1.5

@@ -38,7 +38,8 @@ class MeasurementDefinition:
 
 _CSA_VALID = (
     "voxels across the cord are at most 1.5 mm in both directions; at least 3 slices of the site can be measured: "
-    "not within 2 mm of the mask's ends (at least one slice), not where it fades out there, not touching the border of the image"
+    "not within 2 mm of the mask's ends (at least one slice), not where it fades out there, "
+    "not touching the border of the image"
 )
 _SHAPE_VALID = "as for CSA"
 _AREA = "sum of soft values x pixel area x cosine between slice normal and cord, per slice"

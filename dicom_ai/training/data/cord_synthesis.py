@@ -44,11 +44,11 @@ class SynthesisConfig:
     contrast: str = ""
     weights: tuple[tuple[str, float], ...] = (
         ("template", 0.25),
-        ("masks", 0.13),
-        ("formula", 0.27),
+        ("masks", 0.08),
+        ("formula", 0.35),
         ("neck", 0.2),
         ("no_cord", 0.06),
-        ("texture", 0.06),
+        ("texture", 0.04),
         ("nothing", 0.03),
     )
 
