@@ -24,7 +24,7 @@ from dicom_ai.training.data.cases import read_header, read_pack, write_pack
 from dicom_ai.training.data.cord_cases import cord_cases
 from dicom_ai.training.data.cord_synthesis import Bank, SynthesisConfig, make_sample
 from dicom_ai.training.export import write_onnx
-from dicom_ai.training.losses import wing_and_dice
+from dicom_ai.training.losses import entropy_and_dice
 from dicom_ai.training.recipes import EvaluateRequest, Report, Say, TrainRequest
 
 MODEL = "spinal-cord"
@@ -162,7 +162,7 @@ def run(recipe: CordRecipe, config: loop.LoopConfig, folder: Path, *, weights: P
     return loop.run(
         training,
         lambda numbers: batches(partial(prepare, recipe), numbers, workers=recipe.workers),
-        wing_and_dice,
+        entropy_and_dice,
         config,
         folder,
     )

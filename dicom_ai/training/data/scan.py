@@ -41,10 +41,10 @@ def acquired(scene: Scene, *, real: bool, dice: Dice) -> Sample:
     spacing = _acquisition_mm(dice)
     low = [max(1, round(n / s)) for n, s in zip(shape, spacing, strict=True)]
     image, cord = (_averaged(x, low) for x in (image, cord))
-    blur = dice.uniform(0.25, 0.8) if dice.chance(0.35 if real else 0.75) else 0.0
+    blur = dice.uniform(0.25, 0.7) if dice.chance(0.25 if real else 0.6) else 0.0
     if blur > 0:
         image = _blurred(image, blur)
-    level = float(image.std()) * (dice.uniform(0.0, 0.12) if real else dice.uniform(0.0, 0.2))
+    level = float(image.std()) * (dice.uniform(0.0, 0.12) if real else dice.uniform(0.0, 0.15))
     image = image + level * dice.noise(*image.shape)
     image, cord = (F.interpolate(x[None, None], size=tuple(shape), mode="trilinear")[0, 0] for x in (image, cord))
     low_value, high_value = float(image.min()), float(image.max())
@@ -78,7 +78,7 @@ def _remapped(image: Tensor, dice: Dice) -> Tensor:
 
 def _acquisition_mm(dice: Dice) -> tuple[float, float, float]:
     """Return voxel sizes over the patch's, (slice, row, column): isotropic, axial, sagittal or coronal slices."""
-    kind = dice.rng.choice(["isotropic", "axial", "sagittal", "coronal"], p=[0.45, 0.3, 0.21, 0.04])
+    kind = dice.rng.choice(["isotropic", "axial", "sagittal", "coronal"], p=[0.6, 0.22, 0.15, 0.03])
     in_plane = dice.uniform(1.0, 1.4) if dice.chance(0.5) else 1.0
     thick = dice.uniform(1.5, 4.5)
     match str(kind):

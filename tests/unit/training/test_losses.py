@@ -6,7 +6,7 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="the extra [train] is not installed")
 
-from dicom_ai.training.losses import adaptive_wing, paper_wing, soft_dice, wing_and_dice  # noqa: E402
+from dicom_ai.training.losses import adaptive_wing, entropy_and_dice, paper_wing, soft_dice, wing_and_dice  # noqa: E402
 
 
 def wing(prediction: float, target: float) -> float:
@@ -54,3 +54,27 @@ def test_calling_nothing_cord_costs_little_where_there_is_none():
 
     assert float(wing_and_dice([logits], none)) < 0.01
     assert float(wing_and_dice([logits], torch.ones_like(none))) > 3
+
+
+def cheapest(cost, share: float) -> float:
+    """The prediction that costs least where a share of equal-looking voxels is cord."""
+    predictions = torch.linspace(0.01, 0.99, 99)
+    costs = [share * cost(p, 1.0) + (1 - share) * cost(p, 0.0) for p in predictions.tolist()]
+    return float(predictions[int(torch.tensor(costs).argmin())])
+
+
+def test_where_nothing_can_be_told_entropy_predicts_the_share_and_the_wing_sharpens_it():
+    def entropy(prediction: float, target: float) -> float:
+        return -math.log(prediction if target else 1 - prediction)
+
+    assert cheapest(entropy, 0.3) == pytest.approx(0.3, abs=0.02)
+    assert cheapest(wing, 0.3) == pytest.approx(0.17, abs=0.02)
+    assert cheapest(wing, 0.6) == pytest.approx(0.99, abs=0.02)
+
+
+def test_entropy_and_dice_is_least_for_the_soft_target_itself():
+    target = torch.rand(1, 1, 6, 6, 6).clamp(0.05, 0.95)
+    right = torch.logit(target)
+
+    assert entropy_and_dice([right], target) < entropy_and_dice([right + 0.3], target)
+    assert entropy_and_dice([right], target) < entropy_and_dice([right - 0.3], target)
