@@ -34,6 +34,9 @@ from dicom_ai.measurements.table import MEASUREMENTS
 NOT_MEASURED = ": not measured"
 """Stands between the names of missing numbers and the reason in brackets; sr_reader looks for it."""
 
+DRAWN_FIRST = ("csa_mean", "csa_slice", "csa_sd", "csa_min", "csa_max")
+"""The numbers that a viewer with room for five (OHIF 3.13) shall draw; the others follow in the finding's order."""
+
 _LONGEST_TEXT = 1024
 _CENTER_OF_FIRST_PIXEL = 0.5  # PS3.3 C.10.5
 
@@ -62,7 +65,7 @@ def measurement_group(finding: Finding, source: SourceImage, *, model: ModelRefe
         finding_type=our.structure_code(finding.structure),
         finding_sites=[FindingSite(anatomic_location=our.site_code(finding))],
         algorithm_id=algorithm(model) if model else None,
-        measurements=[_measurement(quantity, finding.site) for quantity in finding.quantities],
+        measurements=[_measurement(quantity, finding.site) for quantity in _in_drawn_order(finding.quantities)],
         qualitative_evaluations=[
             QualitativeEvaluation(our.QUALITY, our.QUALITY_VALUES[finding.quality]),
             QualitativeEvaluation(our.OUTLINE, meaning),
@@ -128,6 +131,11 @@ def _check_outline(contour: Contour, source: SourceImage) -> None:
         raise ValueError(f"an outline that leaves its image of {rows} x {columns}")
     if not 0 <= contour.slice_index < len(source.frames):
         raise ValueError(f"an outline on slice {contour.slice_index} of {len(source.frames)}")
+
+
+def _in_drawn_order(quantities: Sequence[Quantity]) -> list[Quantity]:
+    places = {key: place for place, key in enumerate(DRAWN_FIRST)}
+    return sorted(quantities, key=lambda quantity: places.get(quantity.key, len(places)))
 
 
 def _measurement(quantity: Quantity, site: str) -> Measurement:

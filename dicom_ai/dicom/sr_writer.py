@@ -195,7 +195,7 @@ def _measurements(
 
 def _text(header: Dataset, *, models: Sequence[ModelReference], notes: Sequence[str]) -> Dataset:
     """Return the root of a report without findings."""
-    root = ContainerContentItem(name=our.NOTHING_FOUND_TITLE)
+    root = ContainerContentItem(name=our.NOTHING_FOUND_TITLE, is_content_continuous=False)
     root.ContentSequence = ContentSequence()
     root.ContentSequence.extend(LanguageOfContentItemAndDescendants(_LANGUAGE))
     root.ContentSequence.extend(_observer())
@@ -216,7 +216,9 @@ def _text(header: Dataset, *, models: Sequence[ModelReference], notes: Sequence[
 
 
 def _container(name: Code, items: Sequence[CodeContentItem | TextContentItem]) -> ContainerContentItem:
-    container = ContainerContentItem(name=name, relationship_type=RelationshipTypeValues.CONTAINS)
+    container = ContainerContentItem(
+        name=name, is_content_continuous=False, relationship_type=RelationshipTypeValues.CONTAINS
+    )
     container.ContentSequence = ContentSequence(items)
     return container
 

@@ -92,6 +92,17 @@ def test_every_number_reads_alone_and_is_written_to_its_last_digit(neck):
     assert str(named(written, "CSA-SLICES")[0].MeasuredValueSequence[0].NumericValue) == "12"
 
 
+def test_the_numbers_that_matter_most_come_first_because_viewers_draw_five(neck):
+    keys = ("cord_length", "csa_slices", "csa_max", "csa_min", "csa_sd", "ap_mean", "csa_slice", "csa_mean")
+    numbers = tuple(Quantity(key, 1.0) for key in keys)
+
+    written = results.report(neck, results.finding(neck, "C3", "C3", quantities=numbers))
+
+    order = [i.ConceptNameCodeSequence[0].CodeValue for i in walk(groups(written)[0]) if i.ValueType == "NUM"]
+    assert order[:5] == ["CSA-MEAN", "CSA-SLICE", "CSA-SD", "CSA-MIN", "CSA-MAX"]
+    assert order[5:] == ["CORD-LENGTH", "CSA-SLICES", "AP-MEAN"]
+
+
 def test_derivation_and_method_stand_beside_the_name(neck):
     written = results.report(neck, results.finding(neck, "C3", "C3"))
 
@@ -143,6 +154,8 @@ def test_nothing_found_is_a_text_tree_with_the_reason(neck):
     assert written.ConceptNameCodeSequence[0].CodeValue != "126000"
     assert {item.ValueType for item in walk(written)} == {"CONTAINER", "CODE", "TEXT", "UIDREF"}
     assert all("ConceptNameCodeSequence" in item for item in walk(written))
+    # viewers print the name of each item only where the content is separate
+    assert {item.get("ContinuityOfContent", "SEPARATE") for item in (written, *walk(written))} == {"SEPARATE"}
     assert reason in [item.get("TextValue") for item in walk(written)]
     assert any("spinal-cord 1.0.0" in item.get("TextValue", "") for item in walk(written))
 
