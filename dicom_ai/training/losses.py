@@ -47,8 +47,9 @@ def wing_and_dice(scores: list[Tensor], target: Tensor) -> Tensor:
 def entropy_and_dice(scores: list[Tensor], target: Tensor) -> Tensor:
     """Return cross entropy with the soft target per cord voxel, plus half of Dice; heads as in wing_and_dice.
 
-    Cross entropy is least where the prediction is the expected share. The adaptive wing is least at 0.17 for an expected
-    share of 0.3, and at 1.0 for 0.6: it sharpens what is uncertain; the sum of soft values is then no expected area.
+    Cross entropy is least where the prediction is the expected share. The adaptive wing is least at 0.17 where the
+    expected share is 0.3, and at 1.0 where it is 0.6: it sharpens what is uncertain, and the sum of its soft values is
+    no expected area.
     """
     total = torch.zeros(())
     for level, logits in enumerate(scores):
