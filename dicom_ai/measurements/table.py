@@ -206,7 +206,98 @@ _ROWS = (
     ),
 )
 
-MEASUREMENTS: MappingProxyType[str, MeasurementDefinition] = MappingProxyType({row.key: row for row in _ROWS})
+_FOUR_SIDES = "lateral film; the body is whole and has four sides; its anterior side is known"
+_IN_MM = f"{_FOUR_SIDES}; the film is calibrated at the patient"
+
+_RADIOGRAPH_ROWS = (
+    MeasurementDefinition(
+        "height_anterior",
+        "Anterior height of {site}",
+        "mm",
+        1,
+        "distance between the two anterior corners, where straight lines through the sides of the outline cross",
+        _IN_MM,
+        "Genant 1993, doi 10.1002/jbmr.5650080915; lines: this project",
+        "height",
+    ),
+    MeasurementDefinition(
+        "height_posterior",
+        "Posterior height of {site}",
+        "mm",
+        1,
+        "distance between the two posterior corners",
+        _IN_MM,
+        "as the anterior height",
+        "height",
+    ),
+    MeasurementDefinition(
+        "height_middle",
+        "Middle height of {site}",
+        "mm",
+        1,
+        "distance between the endplates of the outline half way between its sides",
+        f"{_IN_MM}; the model draws curved endplates",
+        "as the anterior height",
+        "height",
+    ),
+    MeasurementDefinition(
+        "wedge_ratio",
+        "Wedge ratio of {site}",
+        "1",
+        2,
+        "anterior height / posterior height",
+        _FOUR_SIDES,
+        "as the anterior height",
+        "ratio",
+    ),
+    MeasurementDefinition(
+        "biconcave_ratio",
+        "Biconcavity ratio of {site}",
+        "1",
+        2,
+        "middle height / mean of anterior and posterior height",
+        f"{_FOUR_SIDES}; the model draws curved endplates",
+        "as the anterior height",
+        "ratio",
+    ),
+    MeasurementDefinition(
+        "slip",
+        "Listhesis of {site}",
+        "%",
+        0,
+        "distance of the posterior corners along the upper endplate of the body below / depth of that endplate",
+        f"{_FOUR_SIDES}, and so is the next one; no body is missing between them",
+        "Meyerding 1932; posterior corners: this project",
+        "slip",
+        sign="positive: slipped forwards",
+    ),
+    MeasurementDefinition(
+        "angle_c2_c7",
+        "Cobb angle C2-C7",
+        "deg",
+        0,
+        "angle between the lower endplate of C2 and the lower endplate of C7",
+        "lateral film with both levels; their anterior side is known",
+        "Cobb 1948; Harrison 2000, doi 10.1097/00007632-200008150-00011",
+        "angle",
+        sign="positive: lordosis",
+    ),
+    MeasurementDefinition(
+        "angle_l1_s1",
+        "Cobb angle L1-S1",
+        "deg",
+        0,
+        "angle between the upper endplate of L1 and the upper endplate of S1",
+        "lateral film with both levels; their anterior side is known",
+        "Cobb 1948",
+        "angle",
+        sign="positive: lordosis",
+    ),
+)
+
+MEASUREMENTS: MappingProxyType[str, MeasurementDefinition] = MappingProxyType(
+    {row.key: row for row in (*_ROWS, *_RADIOGRAPH_ROWS)}
+)
 """Key -> row. The key is what a Quantity carries."""
 
 

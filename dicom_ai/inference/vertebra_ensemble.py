@@ -1,0 +1,234 @@
+"""The ensemble rule: what the U-Net paints and what the Mask R-CNN finds become one row of vertebral bodies.
+
+The paper (arXiv 2207.05476) says that a rule joins both, not how; this rule is ours, each step a function:
+
+    1 pieces       connected parts of the U-Net's bodies
+    2 seeds        detections, and the U-Net's own cores where no detection lies: what counts as one body
+    3 shared out   a piece with one seed is that body; a merged piece is shared among its seeds, each pixel to the
+                   nearest; where detection and U-Net agree their probabilities are averaged
+    4 lone         a detection without a piece, a piece without a seed: kept only where it fits the column
+    5 in column    bodies beside the column are dropped, and specks
+
+Arrays are (rows, columns) on the grid of the model.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+from scipy import ndimage
+
+AGREES = 0.5
+"""Intersection over union from which a detection and a piece show one body."""
+SURE = 0.7
+"""Score from which a detection that the U-Net does not see may be kept."""
+SIZE_RANGE = (0.5, 2.0)
+"""A body is kept on its place alone where its height is within these multiples of the median."""
+OFF_COLUMN, FAR_OFF_COLUMN = 0.35, 1.2
+"""How far beside the column, in median heights: for a body with one witness, for any body."""
+
+_TOUCHES = 0.3
+_SPECK = 0.2
+
+
+@dataclass(frozen=True, slots=True)
+class Detection:
+    """What a Mask R-CNN finds. kind: "vertebra", "C2" or "S1". soft: (rows, columns) probability, 0 outside its box."""
+
+    kind: str
+    score: float
+    soft: np.ndarray = field(repr=False)
+
+    @property
+    def mask(self) -> np.ndarray:
+        """The pixels inside."""
+        return self.soft >= 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Body:
+    """One vertebral body. witnesses: what saw it, of "unet" and "detector". score: mean probability inside."""
+
+    soft: np.ndarray = field(repr=False)
+    score: float
+    witnesses: tuple[str, ...]
+
+    @property
+    def mask(self) -> np.ndarray:
+        """The pixels inside."""
+        return self.soft >= 0.5
+
+    @property
+    def centre(self) -> np.ndarray:
+        """(column, row)."""
+        rows, columns = np.nonzero(self.mask)
+        return np.array([columns.mean(), rows.mean()])
+
+    @property
+    def size(self) -> float:
+        """The side of a square of the same area."""
+        return float(np.sqrt(self.mask.sum()))
+
+
+def ensemble(body: np.ndarray, core: np.ndarray, detections: Sequence[Detection] = ()) -> tuple[Body, ...]:
+    """Return the bodies from above. body, core: probabilities of the U-Net. detections: of kind "vertebra"."""
+    cores, core_count = ndimage.label(core >= 0.5)
+    least = _SPECK * _usual_core(cores, core_count)
+    found, unseeded, used = [], [], set()
+    for piece in pieces(body):
+        seeds, numbers = seeds_of(piece, cores, detections, least)
+        used |= numbers
+        if not seeds:
+            unseeded.append(Body(body * piece, _mean(body, piece), ("unet",)))
+        found += shared_out(body, piece, seeds, [detections[number] for number in sorted(numbers)])
+    lone = [
+        Body(detection.soft, detection.score, ("detector",))
+        for number, detection in enumerate(detections)
+        if number not in used and detection.score >= SURE
+    ]
+    found = without_specks(found)
+    kept = found + [candidate for candidate in (*lone, *unseeded) if fits_column(candidate, found)]
+    return tuple(sorted(in_column(kept), key=lambda one: float(one.centre[1])))
+
+
+def pieces(body: np.ndarray) -> list[np.ndarray]:
+    """Return the connected parts of the U-Net's mask, bool, without holes."""
+    labels, count = ndimage.label(body >= 0.5)
+    return [ndimage.binary_fill_holes(labels == number) for number in range(1, count + 1)]
+
+
+def seeds_of(
+    piece: np.ndarray, cores: np.ndarray, detections: Sequence[Detection], least: float
+) -> tuple[list[np.ndarray], set[int]]:
+    """Return the seeds of a piece, and the numbers of the detections among them.
+
+    A detection is a seed where enough of it lies in the piece; a core is one where no such detection covers it.
+    """
+    numbers = {n for n, found in enumerate(detections) if _share(found.mask, piece) >= _TOUCHES}
+    seeds = [detections[number].mask & piece for number in sorted(numbers)]
+    covered = np.any(seeds, axis=0) if seeds else np.zeros(piece.shape, bool)
+    for number in np.unique(cores[piece]):
+        core = cores == number
+        if number and core.sum() >= least and _share(core, covered) < 0.5:
+            seeds.append(core)
+    return seeds, numbers
+
+
+def shared_out(
+    body: np.ndarray, piece: np.ndarray, seeds: Sequence[np.ndarray], detections: Sequence[Detection]
+) -> list[Body]:
+    """Return one body per seed: each pixel of the piece goes to the nearest seed.
+
+    detections: those that the first seeds are. Where one agrees with its body, both probabilities are averaged.
+    """
+    if not seeds:
+        return []
+    away = np.stack([ndimage.distance_transform_edt(~seed) for seed in seeds])
+    nearest = np.where(piece, away.argmin(axis=0), -1)
+    bodies = []
+    for number in range(len(seeds)):
+        mine = nearest == number
+        if not mine.any():
+            continue
+        one = Body(body * mine, _mean(body, mine), ("unet",))
+        bodies.append(fused(one, detections[number]) if number < len(detections) else one)
+    return bodies
+
+
+def fused(body: Body, detection: Detection) -> Body:
+    """Average both probabilities where the two agree on one body; else the U-Net's outline stands."""
+    both = (body.mask | detection.mask).sum()
+    if (body.mask & detection.mask).sum() < AGREES * both:
+        return body
+    soft = (body.soft + detection.soft) / 2
+    return Body(soft, (body.score + detection.score) / 2, ("unet", "detector"))
+
+
+def fits_column(candidate: Body, others: Sequence[Body]) -> bool:
+    """Whether a body that only one of both saw lies on the column of the others, and is as large as they are."""
+    if len(others) < 3 or not candidate.mask.any():
+        return False
+    height = float(np.median([other.size for other in others]))
+    alike = SIZE_RANGE[0] * height <= candidate.size <= SIZE_RANGE[1] * height
+    apart = min(float(np.linalg.norm(candidate.centre - other.centre)) for other in others)
+    return alike and apart > 0.6 * height and off_column(candidate, others) <= OFF_COLUMN * height
+
+
+def off_column(body: Body, others: Sequence[Body]) -> float:
+    """Return how far a body lies beside the curve through the others, in pixels along the rows."""
+    centres = np.array([other.centre for other in others])
+    degree = min(3, len(centres) - 1)
+    low, span = centres[:, 1].min(), max(float(np.ptp(centres[:, 1])), 1.0)
+    curve = np.polynomial.Polynomial.fit((centres[:, 1] - low) / span, centres[:, 0], degree)
+    # Beyond the ends a cubic runs away: the curve is followed by at most a tenth of its length.
+    place = np.clip((body.centre[1] - low) / span, -0.1, 1.1)
+    return abs(float(body.centre[0] - curve(place)))
+
+
+def in_column(bodies: Sequence[Body]) -> list[Body]:
+    """Drop bodies that lie beside the column, the worst first."""
+    kept = list(bodies)
+    while len(kept) >= 4:
+        away = [
+            off_column(body, kept[:place] + kept[place + 1 :]) / _size_around(kept, place)
+            for place, body in enumerate(kept)
+        ]
+        worst = int(np.argmax(away))
+        if away[worst] <= FAR_OFF_COLUMN:
+            break
+        del kept[worst]
+    return kept
+
+
+def without_specks(bodies: Sequence[Body]) -> list[Body]:
+    """Drop bodies far smaller than the median, and keep only the largest part of each."""
+    whole = [replace(body, soft=body.soft * _largest(body.mask)) for body in bodies if body.mask.any()]
+    usual = float(np.median([body.size for body in whole])) if whole else 0.0
+    return [body for body in whole if body.size**2 >= _SPECK * usual**2]
+
+
+def reference(soft: np.ndarray, bodies: Sequence[Body], detections: Sequence[Detection], *, above: bool) -> Body | None:
+    """Return the reference vertebra: C2 above all bodies, S1 below them, or None.
+
+    soft: the U-Net's probability of it. detections: those of its kind. It must lie where it can be: next to the end of
+    the column, about as large as what it is next to.
+    """
+    labels, count = ndimage.label(soft >= 0.5)
+    candidates = [Body(soft * (labels == n), _mean(soft, labels == n), ("unet",)) for n in range(1, count + 1)]
+    candidates += [Body(found.soft, found.score, ("detector",)) for found in detections if found.score >= SURE]
+    possible = [one for one in candidates if bodies and at_end(one, bodies, above=above)]
+    return max(possible, key=lambda one: one.score * one.size, default=None)
+
+
+def at_end(candidate: Body, bodies: Sequence[Body], *, above: bool) -> bool:
+    """Whether a candidate lies beyond the end of the column, at most two bodies away, and has a fitting size."""
+    end = min(bodies, key=lambda body: body.centre[1] * (1 if above else -1))
+    if not candidate.mask.any() or not 0.5 * end.size <= candidate.size <= 2.0 * end.size:
+        return False
+    apart = candidate.centre - end.centre
+    beyond = -apart[1] if above else apart[1]
+    return bool(beyond > 0.3 * end.size and np.linalg.norm(apart) < 2.6 * end.size)
+
+
+def _usual_core(cores: np.ndarray, count: int) -> float:
+    return float(np.median(np.bincount(cores.ravel())[1:])) if count else 0.0
+
+
+def _size_around(bodies: Sequence[Body], place: int) -> float:
+    return float(np.median([body.size for body in bodies[max(0, place - 3) : place + 4]]))
+
+
+def _largest(mask: np.ndarray) -> np.ndarray:
+    labels, count = ndimage.label(mask)
+    if count < 2:
+        return mask
+    return np.asarray(labels == 1 + int(np.argmax(np.bincount(labels.ravel())[1:])))
+
+
+def _share(part: np.ndarray, whole: np.ndarray) -> float:
+    return float((part & whole).sum() / max(int(part.sum()), 1))
+
+
+def _mean(soft: np.ndarray, mask: np.ndarray) -> float:
+    inside = mask & (soft >= 0.5)
+    return float(soft[inside].mean()) if inside.any() else 0.0

@@ -1,0 +1,312 @@
+"""The family "vertxnet": vertebral bodies of a lateral radiograph and their levels (after arXiv 2207.05476).
+
+    film -> U-Net on a coarse grid -> how large a vertebra is here -> U-Net on the grid it was trained for
+         -> bodies (ensemble rule; with detections where the model has a Mask R-CNN) -> C2, S1 -> levels -> native grid
+
+A film without a lateral column gives no segment. Without a reference vertebra there are no levels. Which side is
+anterior is read from the image and compared with PatientOrientation; the points of the vertebrae are (0, posterior,
+head) where that side is known, else (column, 0, head), in mm where the film is calibrated and in pixels where not.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+from scipy import ndimage, special
+
+from dicom_ai.anatomy.instances import Instance
+from dicom_ai.anatomy.labeling import Anchors, Labelling, label
+from dicom_ai.anatomy.levels import SACRUM
+from dicom_ai.domain.findings import Segment, Segmentation, Structure, StructureKind, VertebraLabel
+from dicom_ai.domain.image import Radiograph, SourceImage
+from dicom_ai.domain.model import ModelReference
+from dicom_ai.errors import ModelError, UnsuitableImage
+from dicom_ai.imaging.intensity import finite
+from dicom_ai.imaging.radiograph_contrast import two_channels
+from dicom_ai.inference.manifest import Manifest
+from dicom_ai.inference.predictor import Progress, Runners, check_input, reference_of
+from dicom_ai.inference.runtime import Runner
+from dicom_ai.inference.segments import new_segment
+from dicom_ai.inference.vertebra_ensemble import Body, ensemble, reference
+from dicom_ai.measurements.radiograph_shape import quad_of
+
+if TYPE_CHECKING:
+    from dicom_ai.nets.unet2d import UNet2d
+
+COARSE_LONG_SIDES = (640, 288)
+"""Grids of the first pass: whole spines and regions; films of a few vertebrae."""
+BODY_PX = 26.0
+"""Size of a body on the grid of the second pass; the network was trained for 13 to 48."""
+LONGEST_SIDE, SMALLEST_SIDE = 1536, 96
+CORE = 0.6
+LEAST_BODIES = 2
+SURE_SIDE = 0.25
+"""Mean difference between front probability on both sides of the bodies from which the image itself is sure."""
+
+CHANNELS = ("body", "core", "C2", "S1", "front")
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """The table [family_options]. net: of nets.unet2d.CONFIGS. divisor: sides of the grid are multiples of it."""
+
+    net: str
+    divisor: int
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """What was found on the model's grid. scale: grid pixels per native pixel. bodies: from above, without C2 and S1."""
+
+    scale: float
+    bodies: tuple[Body, ...] = field(repr=False)
+    c2: Body | None = field(repr=False)
+    s1: Body | None = field(repr=False)
+    front: np.ndarray = field(repr=False)
+
+    @property
+    def row(self) -> tuple[Body, ...]:
+        """All bodies from above, with the reference vertebrae."""
+        ends = ((self.c2,) if self.c2 else ()), ((self.s1,) if self.s1 else ())
+        return (*ends[0], *self.bodies, *ends[1])
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """Where anterior is: 1 at larger columns, -1 at smaller ones, 0 not known; and why."""
+
+    sign: int
+    note: str
+
+
+def load(manifest: Manifest, runners: Runners) -> "VertxNetPredictor":
+    """Return the predictor; raises ModelError."""
+    return VertxNetPredictor(manifest, read_options(manifest), runners.open("unet"))
+
+
+def build_net(manifest: Manifest, role: str) -> "UNet2d":
+    """Return the torch network of a role, without weights."""
+    from dicom_ai.nets.unet2d import CONFIGS, UNet2d
+
+    if role != "unet":
+        raise ModelError(f"{manifest.name}: the family has no network with the role {role!r}")
+    return UNet2d(CONFIGS[read_options(manifest).net])
+
+
+def read_options(manifest: Manifest) -> Options:
+    """Parse and validate [family_options]; raises ModelError naming the key."""
+    table = manifest.options_table()
+    options = Options(table.choice("net", ("compact", "paper"), "compact"), table.integer("divisor", 32, least=1))
+    table.done()
+    if manifest.input.kind != "radiograph":
+        raise ModelError(f"{manifest.folder}: the family vertxnet takes radiographs: input.kind must say so")
+    return options
+
+
+class VertxNetPredictor:
+    """A loaded model of this family."""
+
+    def __init__(self, manifest: Manifest, options: Options, unet: Runner) -> None:
+        self.manifest = manifest
+        self.reference: ModelReference = reference_of(manifest, unet)
+        self._options = options
+        self._unet = unet
+
+    def accepts(self, image: SourceImage, *, modality: str) -> None:
+        """Raise UnsuitableImage where the manifest's [input] does not allow the image, or it is too small."""
+        check_input(self.manifest.input, image, modality=modality)
+        if isinstance(image.image, Radiograph) and min(image.image.pixels.shape) < SMALLEST_SIDE:
+            rows, columns = image.image.pixels.shape
+            raise UnsuitableImage(f"{rows} x {columns} pixels where at least {SMALLEST_SIDE} on each side are needed")
+
+    def predict(self, image: SourceImage, *, progress: Progress | None = None) -> Segmentation:
+        """Return the bodies on the native grid, and their levels."""
+        film = image.image
+        assert isinstance(film, Radiograph)  # accepts() has refused everything else
+        report = progress or (lambda share: None)
+        pixels, upside_down = _upright(film)
+        column = self._column(pixels, report)
+        report(1.0)
+        if column is None:
+            note = f"no lateral column of vertebrae found: at least {LEAST_BODIES} bodies are needed"
+            return Segmentation(np.zeros(film.pixels.shape, np.uint8), (), 0.0, notes=(note,))
+        return _segmentation(column, film, upside_down)
+
+    def _column(self, pixels: np.ndarray, report: Progress) -> Column | None:
+        """Find the column: once coarsely for its size, once on the grid that makes its bodies BODY_PX large."""
+        first = [self._found(pixels, side / max(pixels.shape)) for side in COARSE_LONG_SIDES]
+        report(0.4)
+        best = max(first, key=lambda found: _evidence(found.bodies))
+        if len(best.row) < LEAST_BODIES:
+            return None
+        sizes = [body.size for body in best.row]
+        scale = best.scale * BODY_PX / float(np.sqrt(np.percentile(sizes, 5) * np.percentile(sizes, 95)))
+        scale = min(scale, LONGEST_SIDE / max(pixels.shape))
+        found = self._found(pixels, scale)
+        good = len(found.row) >= LEAST_BODIES and _like_a_column(found.row)
+        return found if good else None
+
+    def _found(self, pixels: np.ndarray, scale: float) -> Column:
+        prob = self._probabilities(reduced(pixels, scale))
+        body, core, c2, s1, front = prob
+        bodies = ensemble(body, core)
+        return Column(
+            scale, bodies, reference(c2, bodies, (), above=True), reference(s1, bodies, (), above=False), front
+        )
+
+    def _probabilities(self, pixels: np.ndarray) -> np.ndarray:
+        """Return the U-Net's channels, (len(CHANNELS), rows, columns)."""
+        rows, columns = pixels.shape
+        step = self._options.divisor
+        padding = [(0, 0), (0, -rows % step), (0, -columns % step)]
+        channels = np.pad(two_channels(pixels), padding, mode="edge")
+        logits = self._unet.run(channels[None])[0][0]
+        if logits.shape != (len(CHANNELS), *channels.shape[1:]) or not np.isfinite(logits).all():
+            raise ModelError(f"{self.manifest.name}: the U-Net gives {logits.shape} for {channels.shape}")
+        return np.asarray(special.expit(logits[:, :rows, :columns]))
+
+
+def reduced(pixels: np.ndarray, scale: float) -> np.ndarray:
+    """Return a film on a grid `scale` times as fine, without aliasing."""
+    if scale < 1:
+        pixels = ndimage.gaussian_filter(pixels, 0.35 / scale)
+    shape = [max(1, round(size * scale)) for size in pixels.shape]
+    rows, columns = [(np.arange(size) + 0.5) / scale - 0.5 for size in shape]
+    grid = np.meshgrid(rows, columns, indexing="ij")
+    return np.asarray(ndimage.map_coordinates(pixels, grid, order=1, mode="nearest"), np.float32)
+
+
+def anterior_side(column: Column, patient_orientation: Sequence[str]) -> Side:
+    """Return where anterior is, as image and header say; not known where they disagree or neither is sure."""
+    votes = np.array([_front_vote(body, column.front) for body in column.row])
+    seen = 0
+    if abs(votes.mean()) >= SURE_SIDE and (np.sign(votes) == np.sign(votes.mean())).mean() >= 0.75:
+        seen = int(np.sign(votes.mean()))
+    told = 0
+    if patient_orientation:
+        told = {"A": 1, "P": -1}.get(patient_orientation[0][:1], 0)
+    if seen and told and seen != told:
+        return Side(0, "image and PatientOrientation disagree about the anterior side: what depends on it is withheld")
+    if not seen and not told:
+        return Side(0, "the anterior side is not certain: what depends on it is withheld")
+    source = "image and PatientOrientation" if seen and told else "the image" if seen else "PatientOrientation"
+    return Side(seen or told, f"anterior is on the {'right' if (seen or told) > 0 else 'left'}, according to {source}")
+
+
+def _upright(film: Radiograph) -> tuple[np.ndarray, bool]:
+    """Return finite pixels with the head above; turned round where PatientOrientation says that rows run to it."""
+    pixels = finite(film.pixels).values
+    upside_down = len(film.patient_orientation) == 2 and film.patient_orientation[1].startswith("H")
+    return (pixels[::-1] if upside_down else pixels), upside_down
+
+
+def _front_vote(body: Body, front: np.ndarray) -> float:
+    """Return the front probability right of the middle less that left of it."""
+    rows, columns = np.nonzero(body.mask)
+    right = columns > body.centre[0]
+    values = front[rows, columns]
+    return float(values[right].mean() - values[~right].mean()) if right.any() and not right.all() else 0.0
+
+
+def _evidence(bodies: Sequence[Body]) -> float:
+    """Return how much a pass has seen: bodies of a size that the network was trained for, by their scores."""
+    return sum(body.score for body in bodies if 8 <= body.size <= 70)
+
+
+def _like_a_column(row: Sequence[Body]) -> bool:
+    """Whether neighbours lie one below the other, mostly a body or two apart."""
+    centres = np.array([body.centre for body in row])
+    sizes = np.array([body.size for body in row])
+    steps = np.linalg.norm(np.diff(centres, axis=0), axis=1) / ((sizes[1:] + sizes[:-1]) / 2)
+    return bool(np.median(steps) < 2.2)
+
+
+def _segmentation(column: Column, film: Radiograph, upside_down: bool) -> Segmentation:
+    shape = film.pixels.shape
+    labels = np.zeros(shape, np.uint8)
+    for number, body in enumerate(column.row, 1):
+        window, mask = _native(body, column.scale, shape)
+        labels[window][mask & (labels[window] == 0)] = number
+    side = anterior_side(column, film.patient_orientation)
+    to_mm = _frame(film, side)
+    instances = [_instance(labels == n, n, column, to_mm) for n in range(1, len(column.row) + 1)]
+    labelling, sacrum = _labelled(column, instances)
+    if upside_down:
+        labels = np.ascontiguousarray(labels[::-1])
+    segments = tuple(_segment(instance.segment_number, labelling.labels, sacrum, column) for instance in instances)
+    vertebrae = labelling.labels + ((_sacrum_label(sacrum),) if sacrum else ())
+    score = float(np.mean([body.score for body in column.row]))
+    return Segmentation(labels, segments, score, None, (*labelling.notes, side.note), vertebrae)
+
+
+def _labelled(column: Column, instances: Sequence[Instance]) -> tuple[Labelling, Instance | None]:
+    """Return the levels, and the sacrum where it was used."""
+    sacrum = instances[-1] if column.s1 else None
+    row = instances[:-1] if column.s1 else instances
+    return label(row, Anchors(c2=instances[0].segment_number if column.c2 else None, sacrum=sacrum)), sacrum
+
+
+def _segment(number: int, labels: Sequence[VertebraLabel], sacrum: Instance | None, column: Column) -> Segment:
+    if sacrum is not None and number == sacrum.segment_number:
+        return new_segment(number, Structure(StructureKind.SACRUM, "S1", SACRUM))
+    vertebra = next(one for one in labels if one.segment_number == number)
+    return new_segment(number, Structure(StructureKind.VERTEBRA, vertebra.name, vertebra.level))
+
+
+def _sacrum_label(sacrum: Instance) -> VertebraLabel:
+    return VertebraLabel(
+        SACRUM, "S1", sacrum.segment_number, "seen", False, sacrum.centroid_mm, sacrum.upper_mm, sacrum.lower_mm
+    )
+
+
+def _native(body: Body, scale: float, shape: tuple[int, ...]) -> tuple[tuple[slice, slice], np.ndarray]:
+    """Return the window of a body in the native image, and its mask there."""
+    rows, columns = np.nonzero(body.mask)
+    low = np.floor((np.array([rows.min(), columns.min()]) - 1) / scale).astype(int)
+    high = np.ceil((np.array([rows.max(), columns.max()]) + 2) / scale).astype(int)
+    low, high = np.maximum(low, 0), np.minimum(high, shape)
+    axes = [(np.arange(a, b) + 0.5) * scale - 0.5 for a, b in zip(low, high, strict=True)]
+    soft = ndimage.map_coordinates(body.soft, np.meshgrid(*axes, indexing="ij"), order=1, mode="nearest")
+    return (slice(low[0], high[0]), slice(low[1], high[1])), ndimage.binary_fill_holes(soft >= 0.5)
+
+
+def _frame(film: Radiograph, side: Side) -> "Frame":
+    rows_mm, columns_mm = film.pixel_spacing_mm or (1.0, 1.0)
+    return Frame(rows_mm, columns_mm, side.sign)
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """From (column, row) of an upright film to points (x, y, z): z to the head, y to the back where it is known."""
+
+    rows_mm: float
+    columns_mm: float
+    sign: int
+
+    def point(self, place: np.ndarray) -> np.ndarray:
+        """Return one point, shape (3,)."""
+        across, head = float(place[0]) * self.columns_mm, -float(place[1]) * self.rows_mm
+        return np.array([0.0, -self.sign * across, head]) if self.sign else np.array([across, 0.0, head])
+
+
+def _instance(mask: np.ndarray, number: int, column: Column, frame: Frame) -> Instance:
+    """Return a body as labelling sees it."""
+    rows, columns = np.nonzero(mask)
+    centre = np.array([columns.mean(), rows.mean()]) if len(rows) else column.row[number - 1].centre / column.scale
+    downwards = _downwards(column.row, number - 1)
+    quad = quad_of(mask, downwards)
+    if quad is None:
+        half = downwards / np.linalg.norm(downwards) * column.row[number - 1].size / column.scale / 2
+        upper, lower = centre - half, centre + half
+    else:
+        upper, lower = quad.upper, quad.lower
+    border = not len(rows) or rows.min() == 0 or rows.max() == mask.shape[0] - 1
+    cut = border or columns.min() == 0 or columns.max() == mask.shape[1] - 1
+    return Instance(number, frame.point(centre), frame.point(upper), frame.point(lower), whole=not cut)
+
+
+def _downwards(row: Sequence[Body], place: int) -> np.ndarray:
+    """Return the direction of the column at a body, (column, row)."""
+    first, last = row[max(0, place - 1)], row[min(len(row) - 1, place + 1)]
+    return np.asarray(last.centre - first.centre)
