@@ -117,6 +117,9 @@ def c_store(
         with _associated(peer, wanted, timeouts or Timeouts()) as association:
             for item, kind in zip(objects, kinds, strict=True):
                 outcomes.append(_store(association, item, kind, peer))
+                if isinstance(outcomes[-1].error, DeliveryUnknown):
+                    # Another object would wait for its answer until the DIMSE timeout, on an association that is over.
+                    raise PeerUnavailable(f"{peer.called_ae_title}: the association ended early")
     except (PeerUnavailable, PermanentRefusal) as error:
         outcomes += [StoreOutcome(item.path, error=error) for item in objects[len(outcomes) :]]
     return tuple(outcomes)
@@ -220,7 +223,7 @@ def _associated(peer: RemoteAe, wanted: list[PresentationContext], timeouts: Tim
     Raises PeerUnavailable or PermanentRefusal where it is not established.
     """
     library.configure()
-    ae = _Caller(ae_title=peer.calling_ae_title)
+    ae = CallingAe(ae_title=peer.calling_ae_title)
     ae.connection_timeout = timeouts.connect_s
     ae.acse_timeout = timeouts.acse_s
     ae.dimse_timeout = timeouts.dimse_s
@@ -272,7 +275,7 @@ class _OneReader(DIMSEServiceProvider):
         return super().get_msg(block) if block else (None, None)
 
 
-class _Caller(AE):
+class CallingAe(AE):
     """An AE whose associations read and close as ours do."""
 
     def _create_socket(self, assoc: Association, address: AddressInformation, tls_args: Any) -> ClosingSocket:

@@ -9,11 +9,11 @@ import sqlalchemy as sa
 from pydicom import Dataset, dcmread
 from pydicom.filewriter import write_file_meta_info
 from pydicom.uid import ExplicitVRLittleEndian, MRImageStorage
-from pynetdicom import AE
 from pynetdicom.association import Association
 from pynetdicom.dsutils import create_file_meta, split_dataset
 
 from dicom_ai.dimse import library
+from dicom_ai.dimse.scu import CallingAe
 from dicom_ai.listener import Listener
 from dicom_ai.settings import Node, Peer, Settings, Storage
 from dicom_ai.storage import schema
@@ -86,7 +86,7 @@ def associated(
 ) -> Iterator[Association]:
     """Open an association as a PACS does; explicit VR little endian only."""
     library.configure()
-    ae = AE(ae_title=calling)
+    ae = CallingAe(ae_title=calling)
     ae.acse_timeout = ae.dimse_timeout = 20
     for sop_class in sop_classes:
         ae.add_requested_context(sop_class, ExplicitVRLittleEndian)
