@@ -184,6 +184,16 @@ _ROWS = (
         "length",
     ),
     MeasurementDefinition(
+        "volume",
+        "Volume of {site}",
+        "mm3",
+        0,
+        "number of voxels of the segment x volume of a voxel",
+        "the image is a volume",
+        "this project",
+        "volume",
+    ),
+    MeasurementDefinition(
         "csa_z",
         "Z-score of CSA over {site}",
         "1",
