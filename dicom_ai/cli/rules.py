@@ -19,6 +19,8 @@ _config_option = click.option(
     "--config", type=click.Path(path_type=Path), help="Settings file; default: $DICOM_AI_CONFIG."
 )
 _json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+_who_option = click.option("--who", default="", help="Who makes the change; default: the user who runs this.")
+_why_option = click.option("--why", default="", help="Why it is made.")
 _file = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 
@@ -97,26 +99,39 @@ def export(file: Path | None, config: Path | None, number: int | None) -> None:
         file.write_text(text, encoding="utf-8")
 
 
+@command.command()
+@click.argument("name")
+@click.argument("state", type=click.Choice(["on", "off", "shadow"]))
+@_config_option
+@_who_option
+@_why_option
+def turn(name: str, state: str, config: Path | None, who: str, why: str) -> None:
+    """Turn rule NAME on, off, or into shadow (it runs and stores, and sends nothing): a new version of the rules.
+
+    It holds for what is routed from now on; nothing is sent for studies that were routed before.
+    """
+    with _session(config, write=True) as session:
+        rules = _parsed(_stored(session)).with_state(name, state)
+        version = _save(session, rules, who=who, why=why or f"{name} turned {state}")
+    click.echo(f"rules version {version}: {name} is {state}")
+
+
 @command.command("import")
 @click.argument("file", type=_file)
 @_config_option
-@click.option("--who", default="", help="Who makes the change; default: the user who runs this.")
-@click.option("--why", default="", help="Why it is made.")
+@_who_option
+@_why_option
 def import_rules(file: Path, config: Path | None, who: str, why: str) -> None:
     """Make the rules of FILE the newest version of the node's rules. A malformed file changes nothing."""
-    from getpass import getuser
-
     from dicom_ai.routing.rule import contradictions
     from dicom_ai.routing.shipped import read_rules
-    from dicom_ai.storage import rules as stored_rules
 
     rules = read_rules(file)
-    who, why = who or getuser(), why or f"imported from {file.name}"
     with _session(config, write=True) as session:
-        stored = stored_rules.save(session, rules.as_toml(), author=who, note=why)
+        version = _save(session, rules, who=who, why=why or f"imported from {file.name}")
     for warning in contradictions(rules):
         click.echo(f"warning: {warning}", err=True)
-    click.echo(f"rules version {stored.version}: {len(rules.rules)} rules")
+    click.echo(f"rules version {version}: {len(rules.rules)} rules")
 
 
 @command.command()
@@ -172,6 +187,15 @@ def _stored(session: "Session", number: int | None = None) -> "StoredRules":
     if current := stored_rules.current(session):
         return current
     return stored_rules.StoredRules(0, 0.0, "shipped", "not seeded yet", read_rules().seeded_as("shadow").as_toml())
+
+
+def _save(session: "Session", rules: "RuleSet", *, who: str, why: str) -> int:
+    """Make rules the newest version; return its number."""
+    from getpass import getuser
+
+    from dicom_ai.storage import rules as stored_rules
+
+    return stored_rules.save(session, rules.as_toml(), author=who or getuser(), note=why).version
 
 
 def _parsed(stored: "StoredRules") -> "RuleSet":

@@ -144,3 +144,19 @@ def test_a_malformed_file_changes_nothing(config, own_rules):
     with pytest.raises(RuleError, match="unknown bound 'under'"):
         run("import", own_rules, "--config", config)
     assert json.loads(run("list", "--config", config, "--json").stdout)["version"] == 0
+
+
+def test_a_rule_is_turned_on_and_the_rest_stays_in_shadow(config):
+    turned = run("turn", "cord", "on", "--config", config, "--who", "ada")
+
+    states = [line.split()[1] for line in run("list", "--config", config).stdout.splitlines()[1:]]
+    versions = run("list", "--versions", "--config", config).stdout
+    assert "cord is on" in turned.stdout
+    assert sorted(states) == ["on", "shadow", "shadow"]
+    assert "ada" in versions
+    assert "cord turned on" in versions
+
+
+def test_a_rule_that_is_not_there_cannot_be_turned(config):
+    with pytest.raises(RuleError, match="nothing"):
+        run("turn", "nothing", "on", "--config", config)
