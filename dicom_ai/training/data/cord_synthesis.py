@@ -26,6 +26,8 @@ from dicom_ai.training.data.scan import Sample, Scene, acquired
 LABELS = 32
 """Room for tissue values: those of the case below 16, invented surroundings from 16."""
 _SURROUNDINGS = 16
+EXACT_SHARE = 0.45
+"""Share of samples whose voxels lie on those of their case: nothing is interpolated, borders are as sharp as scanned."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,6 +175,9 @@ def _placed(
         wide = dice.chance(0.4)
         offset = dice.rng.uniform(-0.8, 0.8, 3) * reach if wide else dice.rng.normal(0, 0.15, 3) * reach
         centre = axis_mm[int(dice.rng.integers(len(axis_mm)))] + offset
+    if dice.chance(EXACT_SHARE):
+        first = np.rint((centre - _half_mm(raster, voxel_mm)) / case.spacing_mm) * case.spacing_mm
+        return _mesh(raster, voxel_mm) + torch.tensor(first + _half_mm(raster, voxel_mm), dtype=torch.float32)
     angles = np.deg2rad(dice.rng.normal(0, (6.0, 5.0, 9.0)).clip(-25, 25))
     scale = dice.uniform(0.8, 1.25) * dice.rng.uniform(0.92, 1.08, 3)
     if stretch:  # sixteen slices of 1 mm stand for a stack of thicker ones
@@ -188,6 +193,11 @@ def _placed(
         bend = torch.stack([dice.smooth(raster, cells) for _ in range(3)], dim=-1)
         mesh = mesh + amplitude * bend
     return mesh @ matrix.T + torch.tensor(centre, dtype=torch.float32)
+
+
+def _half_mm(raster: tuple[int, ...], voxel_mm: float) -> np.ndarray:
+    """Return the distance from the first voxel of a grid to its middle."""
+    return (np.array(raster) - 1) / 2 * voxel_mm
 
 
 def _rotation(angles: np.ndarray) -> np.ndarray:
