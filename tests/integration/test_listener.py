@@ -263,22 +263,22 @@ def test_a_missing_uid_is_refused_as_a900(running: Running, tmp_path: Path, miss
     assert bad(status, running) == 0xA900
 
 
+@pytest.mark.filterwarnings("ignore:Invalid value for VR UI")
 @pytest.mark.parametrize("uid", ["../../../../etc/passwd", "/etc/passwd", "1.2..3", "1.2.3/4", "1.2.a"])
 def test_a_path_like_uid_is_refused_as_a900(running: Running, tmp_path: Path, uid: str):
-    with pytest.warns(UserWarning, match="UI"):
-        [source] = mr_files(tmp_path, 1, SeriesInstanceUID=uid)
+    [source] = mr_files(tmp_path, 1, SeriesInstanceUID=uid)
 
     [status] = store(running.port, source)
 
     assert bad(status, running) == 0xA900
 
 
+@pytest.mark.filterwarnings("ignore:Invalid value for VR UI")
 def test_a_path_like_sop_instance_uid_in_the_request_is_refused_as_a900(running: Running, tmp_path: Path):
     [source] = mr_files(tmp_path, 1)
-    with pytest.warns(UserWarning, match="UI"):
-        path = file_of(tmp_path / "x.dcm", as_sent(source), sop_instance_uid="../../x")
+    path = file_of(tmp_path / "x.dcm", as_sent(source), sop_instance_uid="../../x")
 
-        [status] = store(running.port, path)
+    [status] = store(running.port, path)
 
     assert bad(status, running) == 0xA900
 
