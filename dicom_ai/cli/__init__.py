@@ -20,6 +20,8 @@ COMMANDS: dict[str, str] = {
     "schedule": "Run the clock process.",
     "db": "Create or upgrade the database.",
     "status": "Say what waits, for whom, and why.",
+    "pause": "Hold what would be sent: of all, or of one rule, model or destination.",
+    "resume": "Send again what a pause held.",
     "rules": "List, check, export, import and test routing rules.",
     "models": "List and check the models.",
     "measure": "Measure a spinal cord mask made by anyone.",

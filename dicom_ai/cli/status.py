@@ -34,11 +34,21 @@ def command(config: Path | None, study_uid: str | None, as_json: bool) -> None:
 
 
 def _node(app: "App") -> dict[str, Any]:
-    from dicom_ai.storage import jobs, outbox, rules, runs
+    from dicom_ai.storage import jobs, outbox, pauses, rules, runs
 
     with app.database.read() as session:
         stored = rules.current(session)
         return {
+            "paused": [
+                {
+                    "what": item.subject.text,
+                    "since": _time(item.since),
+                    "who": item.who,
+                    "why": item.why,
+                    "held": item.held,
+                }
+                for item in pauses.all_of(session)
+            ],
             "jobs": {state.value: number for state, number in jobs.counts(session).items()},
             "runs": {state.value: number for state, number in runs.counts(session).items()},
             "deliveries": {state.value: number for state, number in outbox.counts(session).items()},

@@ -1,7 +1,7 @@
 """The outbox: one row per result object and destination, and whose turn it is to send there.
 
 One sender at a time works for a destination; destinations do not wait for one another. Nothing leaves while images
-of its study wait for routing: what they change must be known first.
+of its study wait for routing: what they change must be known first. Nothing leaves that a pause holds.
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 
 from dicom_ai.domain.result import ResultKind
 from dicom_ai.domain.run import RunState
-from dicom_ai.storage import audit
+from dicom_ai.storage import audit, pauses
 from dicom_ai.storage.database import now
 from dicom_ai.storage.tables import DestinationRow, OutboxRow, ResultRow, RunRow, SeriesRow
 
@@ -96,17 +96,18 @@ def claim(session: Session, owner: str, *, known: Sequence[str], lease_s: float)
     known: the destinations of the settings; what waits for another stays until it is configured again.
     """
     at = now(session)
+    is_due = _due(session, at)
     due = (
         sa.select(OutboxRow.destination)
         .join(DestinationRow, DestinationRow.name == OutboxRow.destination)
-        .where(_due(at), OutboxRow.destination.in_(known))
+        .where(is_due, OutboxRow.destination.in_(known))
         .where(sa.or_(DestinationRow.lease_until.is_(None), DestinationRow.lease_until < at))
         .group_by(OutboxRow.destination)
         .order_by(sa.func.min(OutboxRow.next_at))
     )
     for destination in session.scalars(due).all():
         if _take(session, destination, owner, lease_s=lease_s):
-            return Turn(destination, owner, _deliveries(session, destination, at))
+            return Turn(destination, owner, _deliveries(session, destination, is_due))
     return None
 
 
@@ -202,7 +203,7 @@ def take_due(session: Session, *, known: Sequence[str], token_gap_s: float) -> i
             DestinationRow.name.in_(known),
             sa.or_(DestinationRow.lease_until.is_(None), DestinationRow.lease_until < at),
             sa.or_(DestinationRow.token_at.is_(None), DestinationRow.token_at <= at - token_gap_s),
-            sa.exists().where(OutboxRow.destination == DestinationRow.name, _due(at)),
+            sa.exists().where(OutboxRow.destination == DestinationRow.name, _due(session, at)),
         )
     ).all()
     for row in rows:
@@ -245,13 +246,14 @@ def counts(session: Session) -> Mapping[OutboxState, int]:
     return {OutboxState(state): number for state, number in session.execute(query)}
 
 
-def _due(at: float) -> sa.ColumnElement[bool]:
+def _due(session: Session, at: float) -> sa.ColumnElement[bool]:
     study_is_open = sa.exists().where(
         ResultRow.id == OutboxRow.result_id,
         SeriesRow.study_uid == ResultRow.study_uid,
         SeriesRow.revision != SeriesRow.routed_revision,
     )
-    return sa.and_(OutboxRow.state.in_(PENDING), OutboxRow.next_at <= at, ~study_is_open)
+    held = pauses.holding(session)
+    return sa.and_(OutboxRow.state.in_(PENDING), OutboxRow.next_at <= at, ~study_is_open, ~held)
 
 
 def _take(session: Session, destination: str, owner: str, *, lease_s: float) -> bool:
@@ -267,11 +269,11 @@ def _take(session: Session, destination: str, owner: str, *, lease_s: float) -> 
     return cast(sa.CursorResult, result).rowcount == 1
 
 
-def _deliveries(session: Session, destination: str, at: float) -> tuple[Delivery, ...]:
+def _deliveries(session: Session, destination: str, is_due: sa.ColumnElement[bool]) -> tuple[Delivery, ...]:
     query = (
         sa.select(OutboxRow, ResultRow)
         .join(ResultRow, ResultRow.id == OutboxRow.result_id)
-        .where(OutboxRow.destination == destination, _due(at))
+        .where(OutboxRow.destination == destination, is_due)
         .order_by(OutboxRow.id)
     )
     return tuple(

@@ -274,6 +274,17 @@ class DestinationRow(Table):
     last_error: Mapped[str]
 
 
+class PauseRow(Table):
+    """A pause of sending: of all (name is empty), a rule, a model or a destination; by whom, why, since when."""
+
+    __tablename__ = "pauses"
+    kind: Mapped[str] = mapped_column(WORD, primary_key=True)
+    name: Mapped[str] = mapped_column(NAME, primary_key=True)
+    since: Mapped[float]
+    who: Mapped[str]
+    why: Mapped[str]
+
+
 class AuditRow(Table):
     """What happened, by whom, to what. Append-only (a trigger refuses changes); no patient data."""
 

@@ -5,13 +5,15 @@ import logging
 from collections.abc import Iterator
 from pathlib import Path
 
+import click
 import pytest
 import structlog
 from click.testing import CliRunner, Result
 
-from dicom_ai.cli import db, schedule, serve, status, work
+from dicom_ai.cli import db, pause, resume, schedule, serve, status, work
 from dicom_ai.errors import ConfigError
 from dicom_ai.settings import as_toml
+from dicom_ai.storage import schema
 
 PARTS = [(work.command, ["--queue", "io"]), (work.command, ["--queue", "gpu"]), (schedule.command, [])]
 
@@ -37,8 +39,10 @@ def run(command: object, *arguments: str) -> Result:
 
 
 def test_the_database_is_made_and_checked(config: Path) -> None:
-    assert run(db.command, "upgrade", "--config", str(config)).output == "database: revision none -> 0002\n"
-    assert run(db.command, "upgrade", "--config", str(config)).output == "database: revision 0002 -> 0002\n"
+    newest = schema.newest()
+
+    assert run(db.command, "upgrade", "--config", str(config)).output == f"database: revision none -> {newest}\n"
+    assert run(db.command, "upgrade", "--config", str(config)).output == f"database: revision {newest} -> {newest}\n"
     assert "as this release needs it" in run(db.command, "check", "--config", str(config)).output
 
 
@@ -51,7 +55,14 @@ def test_the_status_of_a_new_node_is_that_nothing_waits(config: Path) -> None:
 
     assert "jobs: none" in run(status.command, "--config", str(config)).output
     found = json.loads(run(status.command, "--json", "--config", str(config)).output)
-    assert found == {"jobs": {}, "runs": {}, "deliveries": {}, "destinations": [], "rules_version": 1}
+    assert found == {
+        "paused": [],
+        "jobs": {},
+        "runs": {},
+        "deliveries": {},
+        "destinations": [],
+        "rules_version": 1,
+    }
 
 
 def test_the_status_of_an_unknown_study_is_empty(config: Path) -> None:
@@ -82,3 +93,36 @@ def test_a_part_does_not_start_on_a_database_of_another_release(
 
 def test_a_settings_file_can_be_printed() -> None:
     assert run(serve.command, "--print-settings").output == as_toml()
+
+
+def test_a_pause_is_shown_with_its_reason_until_it_is_ended(config: Path) -> None:
+    run(db.command, "upgrade", "--config", str(config))
+    run(pause.command, "all", "--why", "archive migrates", "--who", "anna", "--config", str(config))
+
+    shown = json.loads(run(status.command, "--json", "--config", str(config)).output)["paused"]
+    assert [(item["what"], item["who"], item["why"], item["held"]) for item in shown] == [
+        ("all", "anna", "archive migrates", 0)
+    ]
+    assert run(resume.command, "all", "--config", str(config)).output == "resumed: all\n"
+    assert "paused: none" in run(status.command, "--config", str(config)).output
+
+
+def test_a_name_the_node_does_not_have_cannot_be_paused(config: Path) -> None:
+    run(db.command, "upgrade", "--config", str(config))
+    error = run(pause.command, "rule", "cervical-chord", "--config", str(config)).exception
+
+    assert isinstance(error, ConfigError)
+    assert "known are cord, spine" in str(error)
+
+
+def test_what_is_not_paused_cannot_be_resumed(config: Path) -> None:
+    run(db.command, "upgrade", "--config", str(config))
+    error = run(resume.command, "all", "--config", str(config)).exception
+
+    assert isinstance(error, ConfigError)
+    assert "paused are: nothing" in str(error)
+
+
+@pytest.mark.parametrize("arguments", [["all", "x"], ["rule"]])
+def test_a_pause_without_a_clear_subject_is_misuse(config: Path, arguments: list[str]) -> None:
+    assert isinstance(run(pause.command, *arguments, "--config", str(config)).exception, click.UsageError)
