@@ -4,7 +4,7 @@ import shutil
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -21,7 +21,6 @@ from dicom_ai.demo.study import NeckStudy, write_neck_study
 from dicom_ai.demo.watch import Say, StudyOutcome, Watch
 from dicom_ai.dicom.headers import Scan, read_paths
 from dicom_ai.domain.image import SourceImage
-from dicom_ai.domain.study import Header
 from dicom_ai.errors import RejectedInput, Unavailable
 from dicom_ai.node import Node
 from dicom_ai.settings import Settings
@@ -35,12 +34,13 @@ class DemoResult:
     """What came back.
 
     received: the files the archive got from the node; problems: what did not come back, and why. sources: the images
-    that were forwarded.
+    that were forwarded; names: their series UIDs -> what people call them.
     """
 
     received: tuple[Path, ...]
     problems: tuple[str, ...]
     sources: tuple[SourceImage, ...] = field(repr=False)
+    names: Mapping[str, str] = field(repr=False)
     study: NeckStudy | None = field(default=None, repr=False)
 
 
@@ -74,7 +74,7 @@ def run_demo(*, say: Say, out: Path, folder: Path | None = None) -> DemoResult:
         sources = _images(scan)
         received = _kept(received, out)
     problems = [problem for outcome in outcomes for problem in outcome.problems]
-    return DemoResult(received, tuple(problems), sources, study)
+    return DemoResult(received, tuple(problems), sources, _names(scan), study)
 
 
 def _settings(folder: Path, archive_port: int) -> Settings:
@@ -98,7 +98,7 @@ def _forwarded(archive: DemoArchive, node: Node, scan: Scan, files: Sequence[Pat
     started = time.monotonic()
     archive.forward(files, port=node.port, ae_title=NODE)
     say("receive", f"{len(files)} images acknowledged in {time.monotonic() - started:.1f} s")
-    names = {series.series_uid: _name(series.header) for series in scan.series}
+    names = _names(scan)
     studies = dict.fromkeys(series.study_uid for series in scan.series)
     watches = [Watch(node.app.database, study_uid, names, say) for study_uid in studies]
     deadline = started + LONGEST_WAIT_S
@@ -149,6 +149,6 @@ def _images(scan: Scan) -> tuple[SourceImage, ...]:
     return tuple(images)
 
 
-def _name(header: Header) -> str:
-    element = header.get("SeriesDescription")
-    return element.text if element and element.text else "a series"
+def _names(scan: Scan) -> dict[str, str]:
+    described = {series.series_uid: series.header.get("SeriesDescription") for series in scan.series}
+    return {uid: element.text if element and element.text else f"…{uid[-12:]}" for uid, element in described.items()}
