@@ -6,13 +6,17 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from dicom_ai.dimse import scu
 from dicom_ai.errors import DicomAiError
+from dicom_ai.settings import Storage
 from tests.integration.listening import CALLED, CALLING, as_sent, associated, listening, mr_files
+from tests.integration.servers import postgres
+from tests.integration.sizes import SIZES
 from tests.peers import free_port
 
 IMAGES = 200
@@ -25,6 +29,7 @@ address = "127.0.0.1"
 port = {port}
 [storage]
 data_dir = "{folder}"
+database_url = "{database_url}"
 reserve_bytes = 0
 [[peers]]
 ae_title = "{calling}"
@@ -36,10 +41,22 @@ def images(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     return mr_files(tmp_path_factory.mktemp("images"), IMAGES)
 
 
-def start(folder: Path, port: int) -> subprocess.Popen[bytes]:
+@pytest.fixture(params=SIZES)
+def database_url(request: pytest.FixtureRequest) -> Iterator[str]:
+    """The database of each size: SQLite in the data folder, or a PostgreSQL server."""
+    if request.param == "sqlite":
+        yield ""
+    else:
+        with postgres() as url:
+            yield url
+
+
+def start(folder: Path, port: int, database_url: str = "") -> subprocess.Popen[bytes]:
     """Start the process and wait until it answers C-ECHO."""
     settings = folder / "settings.toml"
-    settings.write_text(SETTINGS.format(called=CALLED, calling=CALLING, port=port, folder=folder / "data"))
+    data = folder / "data"
+    text = SETTINGS.format(called=CALLED, calling=CALLING, port=port, folder=data, database_url=database_url)
+    settings.write_text(text)
     with (folder / "log").open("ab") as log:
         process = subprocess.Popen(
             [sys.executable, "-m", "dicom_ai", "listen", "--config", str(settings)],
@@ -70,13 +87,13 @@ def send_until_it_dies(port: int, images: list[Path], answered: list[Path], seen
                 seen.release()
 
 
-def test_no_acknowledged_image_is_lost_by_kill_at_twenty_moments(tmp_path: Path, images: list[Path]):
+def test_no_acknowledged_image_is_lost_by_kill_at_twenty_moments(tmp_path: Path, images: list[Path], database_url: str):
     """One store lives through all the kills; each round sends its tenth of the images, and is killed within."""
     port = free_port()
     acknowledged: list[Path] = []
     step = IMAGES // MOMENTS
     for moment in range(MOMENTS):
-        process = start(tmp_path, port)
+        process = start(tmp_path, port, database_url)
         seen = threading.Semaphore(0)
         batch = images[moment * step :]
         sender = threading.Thread(target=send_until_it_dies, args=(port, batch, acknowledged, seen))
@@ -88,7 +105,8 @@ def test_no_acknowledged_image_is_lost_by_kill_at_twenty_moments(tmp_path: Path,
         process.wait()
         sender.join(timeout=60)
 
-    with listening(tmp_path / "data") as running:
+    storage = Storage(data_dir=tmp_path / "data", database_url=database_url, reserve_bytes=0)
+    with listening(tmp_path / "data", storage=storage) as running:
         rows = {row.sop_instance_uid: row for row in running.instances()}
         kept = {uid: as_sent(running.files.path(row.path)) for uid, row in rows.items()}
 
