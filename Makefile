@@ -8,9 +8,10 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 CONSTRAINTS := constraints/cpu.txt
 
-.PHONY: help demo test lint docs viewer clean
+.PHONY: help demo test validate lint docs viewer clean
 help:
 	@sed -n 's/^# \(make .*\)/\1/p' Makefile
+# make validate  every kind of result before dciodvfy, dcentvfy, dsrdump, PixelMed, dcmqi and highdicom
 # make lint    formatting, style, types and import floors alone
 # make docs    generate the reference pages and the commented settings again
 # make clean   remove the environment and what the demo wrote
@@ -34,6 +35,9 @@ demo: $(VENV)/.node
 
 test: $(VENV)/.dev
 	$(BIN)/python -m pytest
+
+validate: $(VENV)/.dev
+	CI=true $(BIN)/python -m pytest tests/integration/test_validators.py
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff format --check .

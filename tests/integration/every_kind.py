@@ -1,0 +1,126 @@
+"""One object of every kind the node can write, for the validators: which sources, which findings, which marks."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from pydicom.dataset import Dataset
+
+from dicom_ai.dicom.seg_writer import write_seg, write_soft_seg
+from dicom_ai.dicom.sr_writer import Evidence
+from dicom_ai.domain.findings import Finding, Quality, Quantity, Structure
+from dicom_ai.domain.result import ResultKind
+from tests import builders
+from tests.unit.dicom import results
+from tests.unit.dicom.results import Read
+
+REPLACED = "1.2.3.4"
+"""SOP Instance UID of the report that sr-again replaces; it is not among the files."""
+
+SEGS = ("seg", "seg-spine", "seg-japanese", "seg-poor", "seg-enhanced", "seg-dx", "seg-cr", "seg-soft")
+MEASUREMENT_REPORTS = ("sr", "sr-failed", "sr-again", "sr-japanese", "sr-poor", "sr-enhanced", "sr-dx", "sr-cr")
+REPORTS = (*MEASUREMENT_REPORTS, "sr-nothing")
+KINDS = (*SEGS, *REPORTS)
+RADIOGRAPHS = ("seg-dx", "seg-cr")
+"""SEGs of an image without a plane."""
+
+
+@dataclass(frozen=True)
+class Written:
+    """An object on disk and what it was made from. labels: those of a SEG, on the grid of the source."""
+
+    path: Path
+    source: Read
+    labels: np.ndarray | None = None
+
+
+def write_every_kind(folder: Path) -> dict[str, Written]:
+    """Write every kind of object into a folder, and its sources into folders below."""
+    sources = _sources(folder)
+    return {**_segs(folder, sources), **_reports(folder, sources)}
+
+
+def _sources(folder: Path) -> dict[str, Read]:
+    japanese = builders.mr_series(
+        SpecificCharacterSet=["", "ISO 2022 IR 87"],
+        PatientName="Yamada^Tarou=山田^太郎=やまだ^たろう",
+        TimezoneOffsetFromUTC="+0900",
+    )
+    bare = {"PatientBirthDate": None, "StudyID": None, "AccessionNumber": None, "PatientSex": None}
+    oblique = builders.oblique("axial", angle_deg=20)
+    return {
+        "neck": results.read(builders.mr_series(), folder / "neck"),
+        "japanese": results.read(japanese, folder / "japanese"),
+        "poor": results.read(builders.mr_series(directions=oblique, **bare), folder / "poor"),
+        "enhanced": results.read(builders.enhanced_mr(frame_order=(4, 0, 2, 1, 3)), folder / "enhanced"),
+        "dx": results.read(builders.radiograph(FrameOfReferenceUID="1.2.3"), folder / "dx"),
+        "cr": results.read(builders.radiograph(modality="CR"), folder / "cr"),
+    }
+
+
+def _segs(folder: Path, sources: dict[str, Read]) -> dict[str, Written]:
+    spine = tuple(results.vertebra(level) for level in ("C2", "C3", "T13"))
+    chosen: dict[str, tuple[str, tuple[Structure, ...]]] = {
+        "seg": ("neck", ()),
+        "seg-spine": ("neck", spine),
+        "seg-japanese": ("japanese", ()),
+        "seg-poor": ("poor", ()),
+        "seg-enhanced": ("enhanced", spine),
+        "seg-dx": ("dx", spine),
+        "seg-cr": ("cr", spine),
+    }
+    written = {}
+    for name, (origin, structures) in chosen.items():
+        image = sources[origin]
+        seg = _seg(image, structures)
+        written[name] = Written(
+            _saved(seg, folder / f"{name}.dcm"), image, results.segmentation(image, *structures).labels
+        )
+    neck = sources["neck"]
+    masks = results.segmentation(neck)
+    soft = write_soft_seg(
+        neck.series, neck.source, masks, identity=results.identity(ResultKind.SEG), model=results.MODEL
+    )
+    written["seg-soft"] = Written(_saved(soft, folder / "seg-soft.dcm"), neck, masks.labels)
+    return written
+
+
+def _reports(folder: Path, sources: dict[str, Read]) -> dict[str, Written]:
+    neck = sources["neck"]
+    _, place = results.seg_of(neck, folder=folder)
+    levels = [results.finding(neck, level, level) for level in ("C2", "C3", "T13", "S1")]
+    position = results.finding(neck, "0-20 mm below top of cord seen", None)
+    again = results.identity(ResultKind.SR, run=2, predecessor=(neck.series.study_uid, "1.2.3", REPLACED))
+    whole = Evidence([neck.series], [neck.source], [place])
+    reports = {
+        "sr": results.report(neck, *levels, position, evidence=whole, notes=["a note"]),
+        "sr-failed": results.report(neck, levels[0], _failed(neck), complete=False),
+        "sr-nothing": results.report(neck, notes=["no cord found"]),
+        "sr-again": results.report(neck, levels[1], identity=again),
+    }
+    origins = dict.fromkeys(reports, neck)
+    for origin in ("japanese", "poor", "enhanced", "dx", "cr"):
+        image = sources[origin]
+        finding = results.finding(image, "C3", "C3", structure=results.vertebra("C3"))
+        reports[f"sr-{origin}"], origins[f"sr-{origin}"] = results.report(image, finding), image
+    return {name: Written(_saved(report, folder / f"{name}.dcm"), origins[name]) for name, report in reports.items()}
+
+
+def _seg(image: Read, structures: tuple[Structure, ...]) -> Dataset:
+    return write_seg(
+        image.series,
+        image.source,
+        results.segmentation(image, *structures),
+        identity=results.identity(ResultKind.SEG),
+        model=results.MODEL,
+    )
+
+
+def _failed(neck: Read) -> Finding:
+    empty = (Quantity("csa_mean", None, "edge"),)
+    return results.finding(neck, "C5", "C5", quantities=empty, quality=Quality.FAIL, contour=None)
+
+
+def _saved(dataset: Dataset, path: Path) -> Path:
+    dataset.save_as(path, enforce_file_format=True)
+    return path
