@@ -32,7 +32,7 @@ CONFIGS = tuple(NETS)
 STEPS = 5400
 """Of the shipped weights."""
 ABLATION_STEPS = 400
-LEARNING_RATE, AVERAGE = 7e-4, 0.995
+LEARNING_RATE, AVERAGE = 6e-4, 0.99
 PACK, SETTINGS = "cord_cases.npz", "recipe.json"
 
 

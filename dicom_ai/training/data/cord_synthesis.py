@@ -26,8 +26,8 @@ from dicom_ai.training.data.scan import Sample, Scene, acquired
 LABELS = 32
 """Room for tissue values: those of the case below 16, invented surroundings from 16."""
 _SURROUNDINGS = 16
-EXACT_SHARE = 0.45
-"""Share of samples whose voxels lie on those of their case: nothing is interpolated, borders are as sharp as scanned."""
+EXACT_SHARE = 0.65
+"""Share of samples whose voxels lie on those of their case: not interpolated, borders stay as sharp as scanned."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,12 +42,12 @@ class SynthesisConfig:
     patch: tuple[int, int, int] = (64, 48, 48)
     fine_mm: float = 1.0
     coarse_mm: float = 2.0
-    coarse_share: float = 0.25
+    coarse_share: float = 0.2
     contrast: str = ""
     weights: tuple[tuple[str, float], ...] = (
-        ("template", 0.25),
-        ("masks", 0.08),
-        ("formula", 0.35),
+        ("template", 0.22),
+        ("masks", 0.06),
+        ("formula", 0.4),
         ("neck", 0.2),
         ("no_cord", 0.06),
         ("texture", 0.04),

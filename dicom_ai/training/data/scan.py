@@ -41,10 +41,10 @@ def acquired(scene: Scene, *, real: bool, dice: Dice) -> Sample:
     spacing = _acquisition_mm(dice)
     low = [max(1, round(n / s)) for n, s in zip(shape, spacing, strict=True)]
     image, cord = (_averaged(x, low) for x in (image, cord))
-    blur = dice.uniform(0.25, 0.7) if dice.chance(0.25 if real else 0.6) else 0.0
+    blur = dice.uniform(0.25, 0.6) if dice.chance(0.2 if real else 0.4) else 0.0
     if blur > 0:
         image = _blurred(image, blur)
-    level = float(image.std()) * (dice.uniform(0.0, 0.12) if real else dice.uniform(0.0, 0.15))
+    level = float(image.std()) * (dice.uniform(0.0, 0.08) if real else dice.uniform(0.0, 0.1))
     image = image + level * dice.noise(*image.shape)
     image, cord = (F.interpolate(x[None, None], size=tuple(shape), mode="trilinear")[0, 0] for x in (image, cord))
     low_value, high_value = float(image.min()), float(image.max())
@@ -78,7 +78,7 @@ def _remapped(image: Tensor, dice: Dice) -> Tensor:
 
 def _acquisition_mm(dice: Dice) -> tuple[float, float, float]:
     """Return voxel sizes over the patch's, (slice, row, column): isotropic, axial, sagittal or coronal slices."""
-    kind = dice.rng.choice(["isotropic", "axial", "sagittal", "coronal"], p=[0.6, 0.22, 0.15, 0.03])
+    kind = dice.rng.choice(["isotropic", "axial", "sagittal", "coronal"], p=[0.65, 0.2, 0.12, 0.03])
     in_plane = dice.uniform(1.0, 1.4) if dice.chance(0.5) else 1.0
     thick = dice.uniform(1.5, 4.5)
     match str(kind):
@@ -109,10 +109,10 @@ def _field_of_view(shape: Sequence[int], cord: Tensor, dice: Dice) -> Tensor:
     """Return 1 inside a box, 0 outside: whole, tight around the cord, or cut anywhere, also through the cord."""
     box = torch.ones(tuple(shape))
     kind = dice.uniform(0, 1)
-    if kind < 0.65:
+    if kind < 0.75:
         return box
     inside = torch.nonzero(cord > 0.5)
-    tight = kind < 0.8 and len(inside) > 0
+    tight = kind < 0.9 and len(inside) > 0
     for axis, size in enumerate(shape):
         if tight and axis > 0:
             low = int(inside[:, axis].min()) - int(dice.rng.integers(2, 20))
