@@ -142,3 +142,7 @@ def enlarge(x: torch.Tensor, times: int) -> torch.Tensor:
         return F.interpolate(x, scale_factor=float(times), mode="bilinear", align_corners=True)
     factor = (float(times), float(times), 1.0)
     return F.interpolate(x, scale_factor=factor, mode="trilinear", align_corners=True)
+
+
+CONFIGS: dict[str, DeepLabConfig] = {"compact": COMPACT_2D, "paper": PAPER_2D}
+"""Name -> configuration of a 2-D branch; the first is shipped."""

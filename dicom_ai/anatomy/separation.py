@@ -1,0 +1,228 @@
+"""From a map of classes to single vertebrae and discs. Arrays are sagittal: (slice, row head to foot, column)."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from scipy import ndimage
+
+SEED_MM = 3.0
+"""A vertebra is told from the next by what is left of it this far from its outline, in the sagittal plane."""
+DEEPEST_MM = 9.0
+LEAST_STEP_MM = 9.0
+"""Centres of two vertebrae are at least this far apart from head to foot."""
+LEAST_SEED_MM3, LEAST_DISC_MM3 = 60.0, 100.0
+LEAST_SHARE = 0.12
+"""A vertebra smaller than this share of the median one, and not cut by the border, is no vertebra."""
+OFF_SPINE_SHARE, FURTHEST_PIECE_MM = 0.03, 40.0
+"""A piece of bone and discs apart from the largest one, at least this share of it, may go on with the spine this far
+from its end; beside it lie no vertebrae."""
+REFERENCE_SHARE = 0.3
+"""A bone is C2, or the sacrum, if at least this share of it looks so: far from the middle they look like others."""
+
+
+@dataclass(frozen=True, slots=True)
+class ClassValues:
+    """The value of each class in a class map; c2, sacrum and canal are 0 where a model has none."""
+
+    vertebra: int
+    disc: int
+    c2: int = 0
+    sacrum: int = 0
+    canal: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Disc:
+    """A disc. above, below: places in Parts.vertebrae; the sacrum counts as the one below the last; None: not seen."""
+
+    label: int
+    above: int | None
+    below: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """Single structures. labels: uint16, 0 is background. vertebrae: their labels from above, the sacrum not among
+    them. c2: label of the vertebra that looks like C2. sacrum, canal: labels, None where there is none.
+    """
+
+    labels: np.ndarray = field(repr=False)
+    vertebrae: tuple[int, ...]
+    discs: tuple[Disc, ...]
+    c2: int | None = None
+    sacrum: int | None = None
+    canal: int | None = None
+
+
+def separate(classes: np.ndarray, values: ClassValues, spacing_mm: Sequence[float]) -> Parts:
+    """Return the single vertebrae, discs, sacrum and canal of a class map, shape (slices, rows, columns)."""
+    bones = np.isin(classes, [value for value in (values.vertebra, values.c2, values.sacrum) if value])
+    discs = classes == values.disc
+    spine = _on_the_spine(bones | discs, spacing_mm)
+    single = _single_bones(bones & spine, spacing_mm)
+    kinds = _kinds(single, classes, values)
+    single, kinds = _without_doubles(single, kinds, values)
+    vertebrae = _from_above(single, [number for number, kind in kinds.items() if kind != values.sacrum])
+    sacrum = next((number for number, kind in kinds.items() if values.sacrum and kind == values.sacrum), None)
+    labels = single.astype(np.uint16)
+    found = _discs(labels, discs & spine, [*vertebrae, *([sacrum] if sacrum else [])], spacing_mm)
+    canal = _canal(labels, classes == values.canal) if values.canal else None
+    c2 = next((number for number in vertebrae if values.c2 and kinds[number] == values.c2), None)
+    return Parts(labels, tuple(vertebrae), found, c2, sacrum, canal)
+
+
+def _on_the_spine(mask: np.ndarray, spacing_mm: Sequence[float]) -> np.ndarray:
+    """Return the mask of the largest piece, and of others that lie on its course above or below it."""
+    joined = ndimage.binary_dilation(mask, np.ones((1, 5, 5), bool))
+    pieces, count = ndimage.label(joined, np.ones((3, 3, 3), bool))
+    if count < 2:
+        return mask
+    sizes = np.bincount(pieces[mask], minlength=count + 1)
+    sizes[0] = 0
+    main = int(sizes.argmax())
+    extent = ndimage.find_objects(pieces)
+    kept = np.zeros(count + 1, bool)
+    kept[main] = True
+    for number in np.flatnonzero(sizes >= OFF_SPINE_SHARE * sizes[main]):
+        kept[number] |= _continues(extent[number - 1], extent[main - 1], spacing_mm)
+    return mask & kept[pieces]
+
+
+def _continues(piece: tuple[slice, ...], main: tuple[slice, ...], spacing_mm: Sequence[float]) -> bool:
+    """Whether a piece lies wholly above or below the main one, near its end."""
+    gap = max(main[1].start - piece[1].stop, piece[1].start - main[1].stop) * spacing_mm[1]
+    aside = max(main[2].start - piece[2].stop, piece[2].start - main[2].stop) * spacing_mm[2]
+    return 0 <= gap <= FURTHEST_PIECE_MM and aside <= FURTHEST_PIECE_MM / 2
+
+
+def _single_bones(bones: np.ndarray, spacing_mm: Sequence[float]) -> np.ndarray:
+    """Return the bones numbered: seeds by erosion in the plane, every other voxel to its nearest seed."""
+    inner = np.stack(
+        [ndimage.distance_transform_edt(_walled(one), sampling=spacing_mm[1:])[1:-1, 1:-1] for one in bones]
+    )
+    seeds = np.zeros(bones.shape, np.int32)
+    for number, seed in enumerate(_seeds(inner, SEED_MM, spacing_mm), start=1):
+        seeds[tuple(seed.T)] = number
+    if not seeds.any():
+        return seeds
+    nearest = ndimage.distance_transform_edt(
+        seeds == 0, sampling=spacing_mm, return_distances=False, return_indices=True
+    )
+    return np.where(bones, seeds[tuple(nearest)], 0)
+
+
+def _seeds(inner: np.ndarray, depth_mm: float, spacing_mm: Sequence[float]) -> list[np.ndarray]:
+    """Return the voxels of one seed per bone, (n, 3) each: what lies this deep, split where it splits further inside.
+
+    inner: distance of each voxel from the outline, in its plane. A split counts only from head to foot.
+    """
+    pieces, _ = ndimage.label(inner >= depth_mm)
+    least = LEAST_SEED_MM3 / float(np.prod(spacing_mm))
+    found = []
+    for number, place in enumerate(ndimage.find_objects(pieces), start=1):
+        own = pieces[place] == number
+        if own.sum() < least:
+            continue
+        deeper = _seeds(np.where(own, inner[place], 0.0), depth_mm + 1.0, spacing_mm) if depth_mm < DEEPEST_MM else []
+        parts = deeper if _one_above_another(deeper, spacing_mm) else [np.argwhere(own)]
+        found += [part + [axis.start for axis in place] for part in parts]
+    return found
+
+
+def _one_above_another(parts: Sequence[np.ndarray], spacing_mm: Sequence[float]) -> bool:
+    """Whether there are several parts and each lies clearly above or below the next."""
+    centres = np.array(sorted((tuple(part.mean(axis=0) * spacing_mm) for part in parts), key=lambda centre: centre[1]))
+    if len(centres) < 2:
+        return False
+    steps = np.abs(np.diff(centres, axis=0))
+    return bool((steps[:, 1] >= LEAST_STEP_MM).all() and (steps[:, 1] >= steps[:, 0]).all())
+
+
+def _walled(one: np.ndarray) -> np.ndarray:
+    """Return a slice with its outermost voxels repeated: the border of the image is no outline."""
+    return np.pad(one, 1, mode="edge")
+
+
+def _kinds(single: np.ndarray, classes: np.ndarray, values: ClassValues) -> dict[int, int]:
+    """Return the class of each bone."""
+    kinds = {}
+    for number in np.unique(single[single > 0]):
+        counts = np.bincount(classes[single == number], minlength=max(values.vertebra, values.c2, values.sacrum) + 1)
+        kinds[int(number)] = values.vertebra
+        for reference in (values.c2, values.sacrum):
+            if reference and counts[reference] >= REFERENCE_SHARE * counts.sum():
+                kinds[int(number)] = reference
+    return kinds
+
+
+def _without_doubles(
+    single: np.ndarray, kinds: dict[int, int], values: ClassValues
+) -> tuple[np.ndarray, dict[int, int]]:
+    """Drop all but the uppermost sacrum, what lies below it, and crumbs; the border may cut a vertebra to any size."""
+    sizes = np.bincount(single.ravel())
+    rows = {number: float(np.mean(np.nonzero(single == number)[1])) for number in kinds}
+    sacra = [number for number, kind in kinds.items() if values.sacrum and kind == values.sacrum]
+    vertebrae = [number for number in kinds if number not in sacra]
+    median = float(np.median([sizes[number] for number in vertebrae])) if vertebrae else 0.0
+    large = [number for number in sacra if sizes[number] >= LEAST_SHARE * median]
+    sacrum = min(large, key=rows.__getitem__, default=None)
+    dropped = {number for number in sacra if number != sacrum}
+    for number in vertebrae:
+        below = sacrum is not None and rows[number] > rows[sacrum]
+        if below or (sizes[number] < LEAST_SHARE * median and not _at_an_end(single == number)):
+            dropped.add(number)
+    if dropped:
+        single = np.where(np.isin(single, list(dropped)), 0, single)
+    return single, {number: kind for number, kind in kinds.items() if number not in dropped}
+
+
+def _at_an_end(mask: np.ndarray) -> bool:
+    return bool(mask[:, 0].any() or mask[:, -1].any())
+
+
+def _from_above(single: np.ndarray, numbers: Sequence[int]) -> list[int]:
+    return sorted(numbers, key=lambda number: float(np.mean(np.nonzero(single == number)[1])))
+
+
+def _discs(
+    labels: np.ndarray, mask: np.ndarray, column: Sequence[int], spacing_mm: Sequence[float]
+) -> tuple[Disc, ...]:
+    """Write the discs into labels, one per gap of the column, and return them from above."""
+    pieces, count = ndimage.label(mask, np.ones((3, 3, 3), bool))
+    if not count or not column:
+        return ()
+    centres = [np.array(ndimage.center_of_mass(labels == number)) * spacing_mm for number in column]
+    gaps: dict[int, list[int]] = {}
+    for piece, size in enumerate(np.bincount(pieces.ravel())[1:], start=1):
+        if size * float(np.prod(spacing_mm)) >= LEAST_DISC_MM3:
+            centre = np.array(ndimage.center_of_mass(pieces == piece)) * spacing_mm
+            gaps.setdefault(_gap_of(centre, centres), []).append(piece)
+    found, number = [], int(labels.max())
+    for gap in sorted(gaps):
+        number += 1
+        labels[np.isin(pieces, gaps[gap]) & (labels == 0)] = number
+        found.append(Disc(number, gap if gap >= 0 else None, gap + 1 if gap + 1 < len(column) else None))
+    return tuple(found)
+
+
+def _gap_of(centre: np.ndarray, column: Sequence[np.ndarray]) -> int:
+    """Return the place of the bone above a disc: -1 where it lies above the first."""
+    nearest = int(np.argmin([np.linalg.norm(centre - bone) for bone in column]))
+    before, after = column[max(0, nearest - 1)], column[min(len(column) - 1, nearest + 1)]
+    downwards = (
+        float((centre - column[nearest]) @ (after - before)) if len(column) > 1 else float((centre - column[0])[1])
+    )
+    return nearest if downwards > 0 else nearest - 1
+
+
+def _canal(labels: np.ndarray, mask: np.ndarray) -> int | None:
+    """Write the largest piece of the canal into labels; return its label."""
+    pieces, count = ndimage.label(mask, np.ones((3, 3, 3), bool))
+    if not count:
+        return None
+    sizes = np.bincount(pieces.ravel())
+    sizes[0] = 0
+    number = int(labels.max()) + 1
+    labels[(pieces == int(sizes.argmax())) & (labels == 0)] = number
+    return number

@@ -1,0 +1,117 @@
+"""Vertebrae with levels from a segmentation: where each lies, and what an anchor in it allows to call it."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+from scipy import ndimage
+
+from dicom_ai.anatomy.instances import Instance
+from dicom_ai.anatomy.labeling import Anchors, Labelling, label
+from dicom_ai.domain.findings import Segmentation, StructureKind
+from dicom_ai.domain.image import Volume
+
+TALLEST_BELOW_C2_MM = 20.0
+SHORTEST_ABOVE_SACRUM_MM = 18.0
+FURTHEST_SACRUM = 1.0
+"""Largest gap between the lowest vertebra and the sacrum, in heights of that vertebra."""
+LEAST_DISC_SHARE = 0.25
+"""A disc between the lowest vertebra and the sacrum is at least this share of the median disc above."""
+CORE = 0.5
+"""Endplates are looked for in the core of a body: this share of its extent across the spine."""
+
+
+def label_segmentation(segmentation: Segmentation, grid: Volume) -> Labelling:
+    """Return the vertebrae of a segmentation from above, with the levels that its anchors carry.
+
+    An anchor is a vertebra whose structure has the level C2, or a sacrum, if its neighbours are as large as they must
+    be there. grid: the image the segmentation lies on.
+    """
+    vertebrae = [s for s in segmentation.segments if s.structure.kind is StructureKind.VERTEBRA]
+    sacra = [s for s in segmentation.segments if s.structure.kind is StructureKind.SACRUM]
+    numbers = [segment.number for segment in (*vertebrae, *sacra)]
+    column = {found.segment_number: found for found in instances_in(segmentation.labels, grid, numbers)}
+    row = [column[segment.number] for segment in vertebrae if segment.number in column]
+    row.sort(key=lambda instance: -float(instance.centroid_mm[2]))
+    c2 = next((s.number for s in vertebrae if s.structure.level == "C2" and s.number in column), None)
+    sacrum = next((column[s.number] for s in sacra if s.number in column), None)
+    notes = []
+    if c2 is not None and not _plausible_c2(row, c2):
+        c2 = None
+        notes.append(
+            "what looked like C2 is cut by the border or lies on vertebrae too tall for a neck: it was not used"
+        )
+    discs = [s.number for s in segmentation.segments if s.structure.kind is StructureKind.DISC]
+    resting = sacrum is None or not row or _rests_on_a_disc(segmentation.labels, grid, discs, (row[-1], sacrum))
+    if sacrum is not None and row and not (resting and _plausible_sacrum(row[-1], sacrum)):
+        sacrum = None
+        notes.append(
+            "what looked like the sacrum does not lie below a lumbar vertebra and a whole disc and was not used"
+        )
+    result = label(row, Anchors(c2=c2, sacrum=sacrum))
+    return replace(result, notes=(*notes, *result.notes))
+
+
+def instances_in(labels: np.ndarray, grid: Volume, numbers: Sequence[int]) -> tuple[Instance, ...]:
+    """Return where the segments with these numbers lie, from above; those without a voxel are left out."""
+    boxes = ndimage.find_objects(labels)
+    clouds = {}
+    for number in numbers:
+        box = boxes[number - 1] if number <= len(boxes) else None
+        if box is not None:
+            inside = np.argwhere(labels[box] == number) + [part.start for part in box]
+            clouds[number] = inside
+    centres = {number: grid.to_mm(cloud.mean(axis=0)) for number, cloud in clouds.items()}
+    order = sorted(clouds, key=lambda number: -float(centres[number][2]))
+    border = _border_axes(grid)
+    found = []
+    for place, number in enumerate(order):
+        above, below = order[max(0, place - 1)], order[min(len(order) - 1, place + 1)]
+        axis = centres[above] - centres[below] if above != below else np.array([0.0, 0.0, 1.0])
+        upper, lower = _ends(grid.to_mm(clouds[number]), centres[number], axis / np.linalg.norm(axis))
+        found.append(Instance(number, centres[number], upper, lower, whole=_whole(clouds[number], grid.shape, border)))
+    return tuple(found)
+
+
+def _ends(points_mm: np.ndarray, centre: np.ndarray, axis: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the middles of the upper and lower end of a body along an axis that points to the head."""
+    apart = points_mm - centre
+    along = apart @ axis
+    across = np.linalg.norm(apart - along[:, None] * axis, axis=1)
+    core = along[across <= CORE * np.quantile(across, 0.9)]
+    low, high = np.quantile(core if len(core) else along, [0.02, 0.98])
+    return centre + high * axis, centre + low * axis
+
+
+def _border_axes(grid: Volume) -> tuple[int, ...]:
+    """Return the axes along which the border of the image can cut a vertebra: all but that across the body."""
+    across = int(np.argmax(np.abs(grid.directions[0])))
+    return tuple(axis for axis in range(3) if axis != across)
+
+
+def _whole(cloud: np.ndarray, shape: Sequence[int], axes: Sequence[int]) -> bool:
+    return all(cloud[:, axis].min() > 0 and cloud[:, axis].max() < shape[axis] - 1 for axis in axes)
+
+
+def _plausible_c2(row: Sequence[Instance], c2: int) -> bool:
+    place = [instance.segment_number for instance in row].index(c2)
+    beneath = [instance.height_mm for instance in row[place + 1 : place + 3] if instance.whole]
+    return row[place].whole and bool(beneath) and float(np.median(beneath)) <= TALLEST_BELOW_C2_MM
+
+
+def _rests_on_a_disc(labels: np.ndarray, grid: Volume, discs: Sequence[int], ends: tuple[Instance, Instance]) -> bool:
+    """Whether a disc of some size lies between the lowest vertebra and the sacrum: the one below S1 is a remnant."""
+    sizes = np.bincount(labels.ravel(), minlength=max(discs, default=0) + 1)
+    centres = {found.segment_number: found.centroid_mm for found in instances_in(labels, grid, discs)}
+    upper, lower = (float(end.centroid_mm[2]) for end in ends)
+    between = [number for number, centre in centres.items() if lower < centre[2] < upper]
+    others = [sizes[number] for number, centre in centres.items() if centre[2] >= upper]
+    if not between:
+        return False
+    return not others or sum(int(sizes[number]) for number in between) >= LEAST_DISC_SHARE * float(np.median(others))
+
+
+def _plausible_sacrum(lowest: Instance, sacrum: Instance) -> bool:
+    gap = float(np.linalg.norm(lowest.lower_mm - sacrum.upper_mm))
+    tall = not lowest.whole or lowest.height_mm >= SHORTEST_ABOVE_SACRUM_MM
+    return tall and gap <= FURTHEST_SACRUM * max(lowest.height_mm, SHORTEST_ABOVE_SACRUM_MM)

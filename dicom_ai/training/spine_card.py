@@ -1,0 +1,189 @@
+"""What stands beside the weights of the spine model: manifest, training cases, metrics, and the card made of them."""
+
+import json
+from pathlib import Path
+from typing import Any, cast
+
+from dicom_ai.training.data.spine_batches import COLUMNS, ROWS
+from dicom_ai.training.data.spine_cases import SOURCES
+from dicom_ai.training.recipes import Report
+
+TRAINING_FILE, METRICS_FILE, SEEN_FILE = "training.json", "metrics.json", "training_cases.json"
+VERSION = "0.1.0"
+
+LICENCES = {"myosegmentum": "GPL-3.0 repository", "chu": "Zenodo 22304, GPL-3.0 repository", "vesal": "MIT"}
+"""Of each source; the template's are in its words."""
+
+_MANIFEST = """\
+# Written by `dicom-ai train spine-mr --deliver`. docs/reference/model-toml.md explains every key.
+name = "spine-mr"
+version = "{version}"
+family = "sshsnet"
+description = "Vertebrae and discs one by one, with levels where they can be known, in sagittal spine MR"
+licence = "Apache-2.0"
+measurements = ["vertebrae"]
+longest_run_s = 900
+
+[input]
+modalities = ["MR"]
+planes = ["sagittal"]
+spacing_mm = [0.0, 1.0, 1.0]
+patch = [1, {rows}, {columns}]
+normalisation = "zscore"
+
+[input.slice_spacing_mm]
+min = 0.3
+max = 10.0
+
+[input.in_plane_mm]
+min = 0.1
+max = 2.0
+
+[input.slices]
+min = 5
+
+[[outputs]]
+value = 1
+kind = "vertebra"
+name = "Vertebra"
+
+[[outputs]]
+value = 2
+kind = "disc"
+name = "Intervertebral disc"
+
+[[outputs]]
+value = 3
+kind = "vertebra"
+name = "C2 vertebra"
+level = "C2"
+
+[[outputs]]
+value = 4
+kind = "sacrum"
+name = "First sacral vertebra"
+
+[[outputs]]
+value = 5
+kind = "spinal_canal"
+name = "Spinal canal"
+
+[thresholds]
+found = 0.6
+
+[family_options]
+net = "{net}"
+
+[[weights]]
+file = "weights.onnx"
+sha256 = "{digest}"
+
+{data}"""
+
+
+def write_training(folder: Path, facts: dict[str, Any], header: dict[str, object]) -> None:
+    """Write training.json and training_cases.json."""
+    rows = cast(list[dict[str, Any]], header["cases"])
+    cases = [{key: str(row[key]) for key in ("name", "person", "digest", "source")} for row in rows]
+    (folder / SEEN_FILE).write_text(json.dumps({"cases": cases}, indent=1) + "\n", encoding="utf-8")
+    (folder / TRAINING_FILE).write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
+
+
+def write_manifest(folder: Path, digest: str, *, net: str) -> None:
+    """Write model.toml."""
+    data = "\n".join(
+        f'[[data]]\nname = "{key}"\nlicence = "{LICENCES.get(key, source)}"\nsource = "{source}"\n'
+        for key, source in SOURCES.items()
+    )
+    text = _MANIFEST.format(version=VERSION, rows=ROWS, columns=COLUMNS, net=net, digest=digest, data=data)
+    (folder / "model.toml").write_text(text, encoding="utf-8")
+
+
+def write_metrics(folder: Path, report: Report) -> None:
+    """Write metrics.json: the rows of an evaluation, rounded, and its notes."""
+    rows = [
+        {key: round(value, 4) if isinstance(value, float) else value for key, value in row.items() if key != "seconds"}
+        for row in report.rows
+    ]
+    text = json.dumps({"rows": rows, "notes": report.notes}, indent=1)
+    (folder / METRICS_FILE).write_text(text + "\n", encoding="utf-8")
+
+
+def write_card(folder: Path) -> None:
+    """Write MODEL_CARD.md from training.json, training_cases.json and, where there is one, metrics.json."""
+    training = json.loads((folder / TRAINING_FILE).read_text(encoding="utf-8"))
+    cases = json.loads((folder / SEEN_FILE).read_text(encoding="utf-8"))["cases"]
+    metrics = folder / METRICS_FILE
+    scores = _scores(json.loads(metrics.read_text(encoding="utf-8"))) if metrics.exists() else "Not yet measured."
+    text = _CARD.format(
+        version=VERSION,
+        scores=scores,
+        sources="\n".join(f"- {source}" for source in SOURCES.values()),
+        cases=len(cases),
+        millions=training["parameters"] / 1e6,
+        branches=training["settings"]["branches"],
+        size=training["settings"]["batches"]["size"],
+        **{key: training[key] for key in ("config", "steps", "minutes")},
+    )
+    (folder / "MODEL_CARD.md").write_text(text, encoding="utf-8")
+
+
+def _scores(metrics: dict[str, Any]) -> str:
+    whole = [row for row in metrics["rows"] if not row["crop"]]
+    lines = [
+        "| image | seen in training | structures | mean Dice | worst | surface | HD95 | right | wrong | withheld |",
+        "|---|---|---|---|---|---|---|---|---|---|",
+    ]
+    lines += [
+        f"| {row['image']} | {'yes' if row['seen'] else 'no'} | {row['structures']} | {row['dice_mean']:.3f} | "
+        f"{row['dice_worst']:.3f} ({row['worst']}) | {row['surface_mm']:.2f} mm | {row['hd95_mm']:.2f} mm | "
+        f"{row['right']} | {row['wrong']} | {row['withheld']} |"
+        for row in whole
+    ]
+    return "\n".join([*lines, "", *(f"- {note}" for note in metrics["notes"])])
+
+
+_CARD = """\
+# Vertebrae and discs in spine MR, version {version}
+
+Finds vertebral bodies, discs, the first sacral vertebra and the canal in sagittal MR of the spine, one by one, and
+gives each vertebra its level where C2 or the sacrum is seen. It is the first stage of SSHSNet (arXiv 2203.12151), made
+small for a CPU: one DeepLabv3+ on three neighbouring slices. The weights are this project's own. **For research; not a
+medical device.**
+
+## Use
+
+Sagittal MR with at least five slices, T1, T2, STIR or gradient echo; neck, chest or loin. Axial and coronal series are
+refused. Only levels counted from C2 are unqualified. A lumbar image is counted from the sacrum, transitional anatomy
+not excluded: numbering on a lumbar image alone is wrong in one patient of seven. Where neither end is seen there is no
+level. `docs/labelling.md` says how.
+
+## Scores
+
+Measured with `dicom-ai evaluate spine-mr --data ../shared/data --card` on cases of people whom the weights have not
+seen. Vertebrae were drawn by others (myosegmentum, chu); discs of menezes are of a source that training never saw and
+were drawn; the discs of training were derived from the vertebrae around them.
+
+{scores}
+
+## Training
+
+- {cases} cases. Truth that is not drawn is not taken for background: each voxel has a set of possible classes.
+{sources}
+- The neck and chest come from the PAM50 template alone: its own T2 image, and label maps in invented contrasts. No
+  real neck was used. errsm30 was not used in any contrast; the template is a mean of fifty people, who may include it.
+- The sacrum: single slices of vesal draw its first vertebra; in volumes only a core of it was placed by geometry.
+  No sacrum mask of a volume trained the anchor.
+- C2: from the template alone. The canal: from the template alone.
+- The left and right of the lumbar sources is assumed, not known; the network sees slices, so it does not matter to it.
+- ImageNet weights, with which the paper starts, cannot be had here; every weight starts at random.
+- Network `{config}` ({millions:.2f} million parameters), {branches} branch, {steps} steps of {size} patches in
+  {minutes} minutes on two CPU threads, bfloat16 arithmetic; the running mean of the weights is shipped, large kernels
+  stored as float16. Cross pseudo supervision (`--config compact-cps`) and the second stage were not used for it.
+
+## Known failures
+
+- Bodies are told apart by the disc between them: a block vertebra is found as one, counted as two and left unnamed.
+- Where C2 is cut by the upper border, it is not used as an anchor: no level is given.
+- It has never been measured on implants, fractures, tumours or severe scoliosis.
+"""

@@ -1,0 +1,192 @@
+"""The evaluation of the spine model: every structure that the truth of a held-out case draws, whole and cropped.
+
+A case of a person whom the weights have seen is refused; with seen=True it is scored and marked. Levels are counted as
+right, wrong or withheld apart, over the structures that the truth labels. In crops without C2 and without the sacrum
+the only right answer is no level.
+"""
+
+import json
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+import numpy as np
+from scipy import ndimage
+
+from dicom_ai.dicom.nifti import read_nifti
+from dicom_ai.domain.findings import Segmentation, StructureKind
+from dicom_ai.domain.image import SourceImage, Volume
+from dicom_ai.errors import ConfigError
+from dicom_ai.imaging.resample import grid_for, resample_onto
+from dicom_ai.inference.predictor import Predictor
+from dicom_ai.inference.registry import ModelStore
+from dicom_ai.training.data.spine_cases import SAME_PERSON
+from dicom_ai.training.recipes import EvaluateRequest, Report, Say
+
+SEEN_FILE = "training_cases.json"
+
+HELD_OUT = frozenset(
+    {
+        *("chu_04", "chu_08", "chu_12"),
+        *("myosegmentum_05", "myosegmentum_11", "myosegmentum_18", "myosegmentum_23", "myosegmentum_27"),
+        *("vesal_02", "vesal_09", "vesal_17"),
+    }
+)
+"""People who are kept out of training: a quarter of the volumes of each source; all of menezes is kept out too."""
+
+VERTEBRAE = ("L5", "L4", "L3", "L2", "L1", "T12", "T11")
+DISCS = ("L5/S1", "L4/L5", "L3/L4", "L2/L3", "L1/L2")
+"""What the values 1, 2, ... of the truth stand for."""
+
+COLUMNS = (
+    *("image", "person", "source", "seen", "crop", "structures", "dice_mean", "dice_worst", "worst"),
+    *("surface_mm", "hd95_mm", "right", "wrong", "withheld", "false_levels", "score", "seconds"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One image to score. crop: "" for the whole volume. levels: name of each value of the truth, () in crops."""
+
+    name: str
+    crop: str
+    image: SourceImage
+    truth: np.ndarray
+    levels: tuple[str, ...]
+
+
+def evaluate(request: EvaluateRequest, *, model: str, say: Say) -> Report:
+    """Score the delivered weights."""
+    store = ModelStore(request.models, device=request.device, runtime=request.runtime, threads=request.threads)
+    predictor = store.load(model)
+    seen = seen_people(request.models / model)
+    rows = []
+    for path in sorted((request.data / "spine_mr").glob("*_image.nii.gz")):
+        name = path.name.removesuffix("_image.nii.gz")
+        person = SAME_PERSON.get(name, name)
+        if name != person or (person in seen and not request.seen):
+            continue
+        for item in _items(path, name):
+            row = _scored(predictor, item) | {"person": person, "source": name.split("_")[0], "seen": person in seen}
+            rows.append(row)
+            say(" ".join(f"{key}={_short(row[key])}" for key in COLUMNS if row.get(key) is not None))
+    return Report(COLUMNS, tuple(rows), tuple(_notes(rows)))
+
+
+def seen_people(folder: Path) -> frozenset[str]:
+    """Return the people of the training cases of a model folder; raises ConfigError where they are not named."""
+    path = folder / SEEN_FILE
+    if not path.is_file():
+        raise ConfigError(f"{path}: no such file; without it nobody knows whom the weights have seen")
+    return frozenset(case["person"] for case in json.loads(path.read_text(encoding="utf-8"))["cases"])
+
+
+def _items(path: Path, name: str) -> Iterator[Item]:
+    """Yield a case whole and, where its vertebrae are drawn, without the sacrum and above L3."""
+    image = read_nifti(path)
+    truth = read_nifti(path.with_name(path.name.replace("_image", "_labels"))).image
+    assert isinstance(image.image, Volume) and isinstance(truth, Volume)
+    drawn = np.asarray(truth.voxels).astype(np.uint8)
+    discs = name.startswith("menezes")
+    yield Item(name, "", image, drawn, DISCS if discs else VERTEBRAE)
+    if discs:
+        return
+    grid = grid_for(image.image, spacing_mm=(0, 1, 1), orientation="LIP")
+    turned = resample_onto(image.image, grid).voxels
+    labels = resample_onto(truth.with_voxels(drawn), grid, order=0).voxels
+    for crop, rows in (("above L5/S1", _end_of_l5(labels)), ("above L3", _first_row(labels, 3))):
+        part = Volume(np.ascontiguousarray(turned[:, :rows]), grid.affine, grid.frame_of_reference_uid)
+        yield Item(name, crop, replace(image, image=part), np.zeros(part.shape, np.uint8), ())
+
+
+def _end_of_l5(labels: np.ndarray) -> int:
+    """Return the row above which nothing of the disc L5/S1 lies: where the lower endplate of L5 is highest."""
+    middle = round(float(np.median(np.nonzero(labels == 1)[0])))
+    l5 = labels[middle] == 1
+    columns = np.flatnonzero(l5.any(axis=0))
+    inner = columns[len(columns) // 8 : -max(1, len(columns) // 8)]
+    return int(min(np.flatnonzero(l5[:, column])[-1] for column in inner))
+
+
+def _first_row(labels: np.ndarray, value: int) -> int:
+    return int(np.flatnonzero((labels == value).any(axis=(0, 2)))[0])
+
+
+def _scored(predictor: Predictor, item: Item) -> dict[str, Any]:
+    started = time.perf_counter()
+    result = predictor.predict(item.image)
+    row: dict[str, Any] = {"image": item.name, "crop": item.crop, "score": result.score}
+    row["seconds"] = time.perf_counter() - started
+    if item.crop:
+        named = [vertebra for vertebra in result.vertebrae if vertebra.level]
+        return row | {"structures": len(result.vertebrae), "false_levels": len(named)}
+    assert isinstance(item.image.image, Volume)
+    return row | structure_scores(result, item.truth, item.levels, item.image.image.spacing_mm.tolist())
+
+
+def structure_scores(
+    result: Segmentation, truth: np.ndarray, levels: Sequence[str], spacing_mm: Sequence[float]
+) -> dict[str, Any]:
+    """Return means and worst over the drawn structures; each is compared with the segment that covers most of it."""
+    kind = StructureKind.DISC if "/" in levels[0] else StructureKind.VERTEBRA
+    fitting = [segment.number for segment in result.segments if segment.structure.kind is kind]
+    known = {segment.number: segment.structure.level for segment in result.segments}
+    dice: dict[str, float] = {}
+    surfaces, answers = [], {"right": 0, "wrong": 0, "withheld": 0}
+    for value in (int(value) for value in np.unique(truth) if value):
+        level, own = levels[value - 1], truth == value
+        counts = np.bincount(result.labels[own], minlength=max(fitting, default=0) + 1)
+        best = max(fitting, key=lambda number: counts[number], default=0)
+        mask = result.labels == best if best and counts[best] else np.zeros(own.shape, bool)
+        dice[level] = float(2 * (mask & own).sum() / (mask.sum() + own.sum()))
+        surfaces.append(surface_distances(mask, own, spacing_mm))
+        answer = known.get(best) if mask.any() else None
+        answers["right" if answer == level else "wrong" if answer else "withheld"] += 1
+    worst = min(dice, key=dice.__getitem__)
+    return answers | {
+        "structures": len(dice),
+        "dice_mean": fmean(dice.values()),
+        "dice_worst": dice[worst],
+        "worst": worst,
+        "surface_mm": fmean(float(distances.mean()) for distances in surfaces),
+        "hd95_mm": fmean(float(np.percentile(distances, 95)) for distances in surfaces),
+    }
+
+
+def surface_distances(one: np.ndarray, other: np.ndarray, spacing_mm: Sequence[float]) -> np.ndarray:
+    """Return the distances from each surface to the other, mm, both ways together; infinite where one is empty."""
+    if not one.any() or not other.any():
+        return np.array([np.inf])
+    box = ndimage.find_objects((one | other).astype(np.uint8))[0]
+    one, other = (np.pad(mask[box], 1) for mask in (one, other))
+    rims = [mask & ~ndimage.binary_erosion(mask) for mask in (one, other)]
+    away = [ndimage.distance_transform_edt(~rim, sampling=spacing_mm) for rim in rims]
+    return np.concatenate([away[1][rims[0]], away[0][rims[1]]])
+
+
+def _notes(rows: Sequence[dict[str, Any]]) -> Iterator[str]:
+    fresh = [row for row in rows if not row["seen"]]
+    for source in sorted({row["source"] for row in fresh}):
+        own = [row for row in fresh if row["source"] == source and not row["crop"]]
+        dice = fmean(row["dice_mean"] for row in own)
+        worst = min(own, key=lambda row: row["dice_worst"])
+        yield (
+            f"{source}: mean Dice {dice:.3f} over {len(own)} unseen cases and {sum(row['structures'] for row in own)} "
+            f"structures; worst {worst['dice_worst']:.3f} ({worst['image']} {worst['worst']}); surface "
+            f"{fmean(row['surface_mm'] for row in own):.2f} mm, HD95 {fmean(row['hd95_mm'] for row in own):.2f} mm"
+        )
+    whole = [row for row in fresh if not row["crop"]]
+    if whole:
+        right, wrong, held = (sum(row[key] for row in whole) for key in ("right", "wrong", "withheld"))
+        yield f"levels of {right + wrong + held} drawn structures: {right} right, {wrong} wrong, {held} withheld"
+    crops = [row for row in fresh if row["crop"]]
+    if crops:
+        false = sum(row["false_levels"] for row in crops)
+        yield f"{len(crops)} crops without C2 and sacrum: {false} levels named where none can be known"
+
+
+def _short(value: Any) -> str:
+    return f"{value:.3f}" if isinstance(value, float) else str(value)
