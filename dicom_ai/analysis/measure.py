@@ -11,6 +11,7 @@ from dicom_ai.analysis.series import SeriesAnalysis
 from dicom_ai.domain.findings import Finding, VertebraLabel
 from dicom_ai.domain.image import Volume
 from dicom_ai.measurements.cord_findings import cord_findings
+from dicom_ai.measurements.radiograph_findings import posture, radiograph_findings
 from dicom_ai.measurements.spinal_cord_csa import CordProfile, measure_cord
 
 
@@ -43,8 +44,17 @@ def measure_cord_of(analysis: SeriesAnalysis, levels: Sequence[VertebraLabel]) -
     return Measured(analysis, cord_findings(analysis.source, segmentation, profile, levels), profile, notes=withheld)
 
 
+def measure_radiograph_of(analysis: SeriesAnalysis, levels: Sequence[VertebraLabel]) -> Measured:
+    """Measure the vertebral bodies of a lateral film; endplates only where the manifest says that they are drawn."""
+    curved = "radiograph_endplates" in analysis.measurements
+    notes = posture(analysis.series.header) if analysis.series else ()
+    found = radiograph_findings(analysis.source, analysis.segmentation, biconcavity=curved, notes=notes)
+    return Measured(analysis, found)
+
+
 MEASURERS: dict[str, Callable[[SeriesAnalysis, Sequence[VertebraLabel]], Measured]] = {
     "spinal_cord_csa": measure_cord_of,
+    "radiograph_vertebrae": measure_radiograph_of,
 }
 """Name in a model's manifest (measurements) -> what it measures."""
 

@@ -20,6 +20,7 @@ FAMILIES: dict[str, str] = {
     "segmentation": "dicom_ai.inference.segmentation",
     "softseg": "dicom_ai.inference.softseg",
     "sshsnet": "dicom_ai.inference.sshsnet",
+    "vertxnet": "dicom_ai.inference.vertxnet",
 }
 """Family -> the module that loads it, imported when a model of the family is."""
 

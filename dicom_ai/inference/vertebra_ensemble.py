@@ -14,6 +14,7 @@ Arrays are (rows, columns) on the grid of the model.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 import numpy as np
 from scipy import ndimage
@@ -27,6 +28,12 @@ SIZE_RANGE = (0.5, 2.0)
 OFF_COLUMN, FAR_OFF_COLUMN = 0.35, 1.2
 """How far beside the column, in median heights: for a body with one witness, for any body."""
 
+LEAST_PIECE = 20
+"""Pixels on the model's grid, whose smallest bodies have more than a hundred."""
+
+LEAST_CORE, SPLINTER = 10, 0.25
+
+_RISING = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95)
 _TOUCHES = 0.3
 _SPECK = 0.2
 
@@ -45,7 +52,7 @@ class Detection:
         return self.soft >= 0.5
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Body:
     """One vertebral body. witnesses: what saw it, of "unet" and "detector". score: mean probability inside."""
 
@@ -53,18 +60,18 @@ class Body:
     score: float
     witnesses: tuple[str, ...]
 
-    @property
+    @cached_property
     def mask(self) -> np.ndarray:
         """The pixels inside."""
         return self.soft >= 0.5
 
-    @property
+    @cached_property
     def centre(self) -> np.ndarray:
         """(column, row)."""
         rows, columns = np.nonzero(self.mask)
         return np.array([columns.mean(), rows.mean()])
 
-    @property
+    @cached_property
     def size(self) -> float:
         """The side of a square of the same area."""
         return float(np.sqrt(self.mask.sum()))
@@ -72,7 +79,7 @@ class Body:
 
 def ensemble(body: np.ndarray, core: np.ndarray, detections: Sequence[Detection] = ()) -> tuple[Body, ...]:
     """Return the bodies from above. body, core: probabilities of the U-Net. detections: of kind "vertebra"."""
-    cores, core_count = ndimage.label(core >= 0.5)
+    cores, core_count = separate_cores(core)
     least = _SPECK * _usual_core(cores, core_count)
     found, unseeded, used = [], [], set()
     for piece in pieces(body):
@@ -92,9 +99,32 @@ def ensemble(body: np.ndarray, core: np.ndarray, detections: Sequence[Detection]
 
 
 def pieces(body: np.ndarray) -> list[np.ndarray]:
-    """Return the connected parts of the U-Net's mask, bool, without holes."""
-    labels, count = ndimage.label(body >= 0.5)
-    return [ndimage.binary_fill_holes(labels == number) for number in range(1, count + 1)]
+    """Return the connected parts of the U-Net's mask, bool, without holes; less than LEAST_PIECE pixels are none."""
+    labels, _ = ndimage.label(ndimage.binary_fill_holes(body >= 0.5))
+    sizes = np.bincount(labels.ravel())[1:]
+    return [labels == number for number in 1 + np.flatnonzero(sizes >= LEAST_PIECE)]
+
+
+def separate_cores(core: np.ndarray) -> tuple[np.ndarray, int]:
+    """Return the numbered cores and their count: parts that run together at one level are taken apart at a higher one.
+
+    A core falls into parts only where none of them is a splinter: at least SPLINTER of the largest.
+    """
+    labels, count = ndimage.label(core >= _RISING[0])
+    whole = [labels == number for number in range(1, count + 1)]
+    for level in _RISING[1:]:
+        whole = [part for one in whole for part in _parts(one, core >= level)]
+    numbered = np.zeros(core.shape, np.int32)
+    for number, one in enumerate(whole, 1):
+        numbered[one] = number
+    return numbered, len(whole)
+
+
+def _parts(one: np.ndarray, above: np.ndarray) -> list[np.ndarray]:
+    labels, _ = ndimage.label(one & above)
+    sizes = np.bincount(labels.ravel())[1:]
+    large = 1 + np.flatnonzero((sizes >= SPLINTER * sizes.max(initial=0)) & (sizes >= LEAST_CORE))
+    return [labels == number for number in large] if len(large) > 1 else [one]
 
 
 def seeds_of(
@@ -123,8 +153,10 @@ def shared_out(
     """
     if not seeds:
         return []
-    away = np.stack([ndimage.distance_transform_edt(~seed) for seed in seeds])
-    nearest = np.where(piece, away.argmin(axis=0), -1)
+    nearest = np.where(piece, 0, -1)
+    if len(seeds) > 1:
+        away = np.stack([ndimage.distance_transform_edt(~seed) for seed in seeds])
+        nearest = np.where(piece, away.argmin(axis=0), -1)
     bodies = []
     for number in range(len(seeds)):
         mine = nearest == number

@@ -9,7 +9,7 @@ head) where that side is known, else (column, 0, head), in mm where the film is 
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -28,6 +28,7 @@ from dicom_ai.inference.manifest import Manifest
 from dicom_ai.inference.predictor import Progress, Runners, check_input, reference_of
 from dicom_ai.inference.runtime import Runner
 from dicom_ai.inference.segments import new_segment
+from dicom_ai.inference.sliding_window import Window, sliding_window
 from dicom_ai.inference.vertebra_ensemble import Body, ensemble, reference
 from dicom_ai.measurements.radiograph_shape import quad_of
 
@@ -36,10 +37,12 @@ if TYPE_CHECKING:
 
 COARSE_LONG_SIDES = (640, 288)
 """Grids of the first pass: whole spines and regions; films of a few vertebrae."""
-BODY_PX = 26.0
+BODY_PX = 30.0
 """Size of a body on the grid of the second pass; the network was trained for 13 to 48."""
 LONGEST_SIDE, SMALLEST_SIDE = 1536, 96
-CORE = 0.6
+OVERLAP = 0.5
+STEPS, ALIKE = ((0.75, 1.75), (2.1, 2.9)), 1.35
+"""Between centres, in bodies: to the next one, over a missing one. Neighbours differ in size by less than ALIKE."""
 LEAST_BODIES = 2
 SURE_SIDE = 0.25
 """Mean difference between front probability on both sides of the bodies from which the image itself is sure."""
@@ -49,15 +52,14 @@ CHANNELS = ("body", "core", "C2", "S1", "front")
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """The table [family_options]. net: of nets.unet2d.CONFIGS. divisor: sides of the grid are multiples of it."""
+    """The table [family_options]. net: of nets.unet2d.CONFIGS."""
 
     net: str
-    divisor: int
 
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """What was found on the model's grid. scale: grid pixels per native pixel. bodies: from above, without C2 and S1."""
+    """What was found on the model's grid. scale: its pixels per native one. bodies: from above, without C2 and S1."""
 
     scale: float
     bodies: tuple[Body, ...] = field(repr=False)
@@ -82,7 +84,8 @@ class Side:
 
 def load(manifest: Manifest, runners: Runners) -> "VertxNetPredictor":
     """Return the predictor; raises ModelError."""
-    return VertxNetPredictor(manifest, read_options(manifest), runners.open("unet"))
+    read_options(manifest)
+    return VertxNetPredictor(manifest, runners.open("unet"))
 
 
 def build_net(manifest: Manifest, role: str) -> "UNet2d":
@@ -97,21 +100,21 @@ def build_net(manifest: Manifest, role: str) -> "UNet2d":
 def read_options(manifest: Manifest) -> Options:
     """Parse and validate [family_options]; raises ModelError naming the key."""
     table = manifest.options_table()
-    options = Options(table.choice("net", ("compact", "paper"), "compact"), table.integer("divisor", 32, least=1))
+    options = Options(table.choice("net", ("compact", "paper"), "compact"))
     table.done()
-    if manifest.input.kind != "radiograph":
-        raise ModelError(f"{manifest.folder}: the family vertxnet takes radiographs: input.kind must say so")
+    if manifest.input.kind != "radiograph" or not manifest.input.patch:
+        raise ModelError(f'{manifest.folder}: the family vertxnet needs input.kind = "radiograph" and a patch')
     return options
 
 
 class VertxNetPredictor:
     """A loaded model of this family."""
 
-    def __init__(self, manifest: Manifest, options: Options, unet: Runner) -> None:
+    def __init__(self, manifest: Manifest, unet: Runner) -> None:
         self.manifest = manifest
         self.reference: ModelReference = reference_of(manifest, unet)
-        self._options = options
         self._unet = unet
+        self._window = Window(manifest.input.patch, OVERLAP)
 
     def accepts(self, image: SourceImage, *, modality: str) -> None:
         """Raise UnsuitableImage where the manifest's [input] does not allow the image, or it is too small."""
@@ -156,15 +159,15 @@ class VertxNetPredictor:
         )
 
     def _probabilities(self, pixels: np.ndarray) -> np.ndarray:
-        """Return the U-Net's channels, (len(CHANNELS), rows, columns)."""
-        rows, columns = pixels.shape
-        step = self._options.divisor
-        padding = [(0, 0), (0, -rows % step), (0, -columns % step)]
-        channels = np.pad(two_channels(pixels), padding, mode="edge")
-        logits = self._unet.run(channels[None])[0][0]
-        if logits.shape != (len(CHANNELS), *channels.shape[1:]) or not np.isfinite(logits).all():
-            raise ModelError(f"{self.manifest.name}: the U-Net gives {logits.shape} for {channels.shape}")
-        return np.asarray(special.expit(logits[:, :rows, :columns]))
+        """Return the U-Net's channels, (len(CHANNELS), rows, columns), in windows as large as its training views."""
+        return sliding_window(pixels[None], self._window, self._scores, finish=special.expit)
+
+    def _scores(self, tile: np.ndarray) -> np.ndarray:
+        """Run one window; each has its own exposure, as in training."""
+        logits = self._unet.run(two_channels(tile[0, 0])[None])[0]
+        if logits.shape != (1, len(CHANNELS), *tile.shape[2:]) or not np.isfinite(logits).all():
+            raise ModelError(f"{self.manifest.name}: the U-Net gives {logits.shape} for a window of {tile.shape[2:]}")
+        return logits
 
 
 def reduced(pixels: np.ndarray, scale: float) -> np.ndarray:
@@ -195,8 +198,10 @@ def anterior_side(column: Column, patient_orientation: Sequence[str]) -> Side:
 
 
 def _upright(film: Radiograph) -> tuple[np.ndarray, bool]:
-    """Return finite pixels with the head above; turned round where PatientOrientation says that rows run to it."""
+    """Return pixels from 0 to 1 with the head above; turned round where PatientOrientation says that rows run to it."""
     pixels = finite(film.pixels).values
+    low, high = np.percentile(pixels, (0.5, 99.8))
+    pixels = np.clip((pixels - low) / max(float(high - low), 1e-6), 0.0, 1.0).astype(np.float32)
     upside_down = len(film.patient_orientation) == 2 and film.patient_orientation[1].startswith("H")
     return (pixels[::-1] if upside_down else pixels), upside_down
 
@@ -244,7 +249,41 @@ def _labelled(column: Column, instances: Sequence[Instance]) -> tuple[Labelling,
     """Return the levels, and the sacrum where it was used."""
     sacrum = instances[-1] if column.s1 else None
     row = instances[:-1] if column.s1 else instances
-    return label(row, Anchors(c2=instances[0].segment_number if column.c2 else None, sacrum=sacrum)), sacrum
+    counted = label(row, Anchors(c2=instances[0].segment_number if column.c2 else None, sacrum=sacrum))
+    sure = countable(column)
+    kept = tuple(
+        one if sure[one.segment_number - 1] or one.level is None else _unnamed(one, place)
+        for place, one in enumerate(counted.labels, 1)
+    )
+    lost = sum(one.level is None for one in kept) - sum(one.level is None for one in counted.labels)
+    notes = (f"{lost} levels are withheld: the column is not regular on the way to them",) if lost else ()
+    return Labelling(kept, counted.notes + notes), sacrum
+
+
+def countable(column: Column) -> tuple[bool, ...]:
+    """Return for each body of the row whether nothing irregular lies between it and a reference vertebra.
+
+    Bodies that run together, fall apart, or are missed in numbers nobody can tell would shift every level behind them.
+    """
+    row = column.row
+    regular = [_regular(column, above) for above in range(len(row) - 1)]
+    return tuple(
+        bool((column.c2 and all(regular[:place])) or (column.s1 and all(regular[place:]))) for place in range(len(row))
+    )
+
+
+def _regular(column: Column, above: int) -> bool:
+    """Whether the step from one body of the row to the next is one body, or clearly one missing body, long."""
+    upper, lower = column.row[above], column.row[above + 1]
+    references = (upper is column.c2) + (lower is column.s1)
+    height = lower.size if upper is column.c2 else upper.size if references else (upper.size + lower.size) / 2
+    step = float(np.linalg.norm(lower.centre - upper.centre)) / height
+    alike = bool(references) or 1 / ALIKE <= upper.size / lower.size <= ALIKE
+    return alike and any(low <= step <= high for low, high in STEPS)
+
+
+def _unnamed(one: VertebraLabel, place: int) -> VertebraLabel:
+    return replace(one, level=None, name=f"V{place}", anchor="", qualified=False)
 
 
 def _segment(number: int, labels: Sequence[VertebraLabel], sacrum: Instance | None, column: Column) -> Segment:

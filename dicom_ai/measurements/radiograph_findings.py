@@ -23,6 +23,7 @@ from dicom_ai.domain.findings import (
     VertebraLabel,
 )
 from dicom_ai.domain.image import Radiograph, SourceImage
+from dicom_ai.domain.study import Header
 from dicom_ai.imaging.contours import outer_contour
 from dicom_ai.measurements.radiograph_angles import Body, lordosis_deg, slip_share
 from dicom_ai.measurements.radiograph_shape import Quad, quad_of
@@ -37,6 +38,14 @@ ANGLES = (("angle_c2_c7", "C2", "bottom", "C7", "bottom"), ("angle_l1_s1", "L1",
 """Key, then level and endplate above and below: the Cobb angles of the neck and of the lumbar spine."""
 
 _REFERENCES = ("C2", SACRUM)
+_DESCRIPTIONS = ("SeriesDescription", "StudyDescription", "ProtocolName", "AcquisitionDeviceProcessingDescription")
+_POSTURES = {
+    "standing": ("stand", "upright", "erect"),
+    "sitting": ("sitting", "seated"),
+    "supine": ("supine", "lying", "x-table", "crosstable", "cross-table"),
+    "flexion": ("flexion", " flex"),
+    "extension": ("extension", " ext "),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +82,13 @@ def radiograph_findings(
         for place, one in enumerate(row)
     ]
     return (*found, *angle_findings(source, row, facing, notes))
+
+
+def posture(header: Header) -> tuple[str, ...]:
+    """Return how the patient stood or lay as far as descriptions say it: angles mean nothing without."""
+    text = " ".join(header[keyword].text for keyword in _DESCRIPTIONS if keyword in header).lower() + " "
+    found = [name for name, words in _POSTURES.items() if any(word in f" {text}" for word in words)]
+    return (f"posture according to the descriptions: {', '.join(found)}" if found else "posture not known",)
 
 
 def facing_of(vertebrae: Sequence[VertebraLabel]) -> int:

@@ -11,6 +11,7 @@ from dicom_ai.errors import ConfigError
 RECIPES: dict[str, str] = {
     "spinal-cord": "dicom_ai.training.softseg",
     "spine-mr": "dicom_ai.training.sshsnet",
+    "spine-xray": "dicom_ai.training.vertxnet",
 }
 """Model -> the module that trains, delivers and evaluates it."""
 

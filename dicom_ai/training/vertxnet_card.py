@@ -1,0 +1,156 @@
+"""What stands beside the weights of the radiograph model: manifest, metrics, and the card made of them."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from dicom_ai.training.data.xray_cases import AP_SOURCE, HELD_OUT_LATERAL, LATERAL_SOURCE
+from dicom_ai.training.recipes import Report
+
+TRAINING_FILE, METRICS_FILE = "training.json", "metrics.json"
+VERSION = "0.1.0"
+
+_MANIFEST = """\
+# Written by `dicom-ai train spine-xray --deliver`. docs/reference/model-toml.md explains every key.
+name = "spine-xray"
+version = "{version}"
+family = "vertxnet"
+description = "Vertebral bodies in lateral radiographs of the spine, and their levels where C2 or S1 is seen"
+licence = "Apache-2.0 (code and training); the films carry no licence file, see the card"
+measurements = ["radiograph_vertebrae"]
+longest_run_s = 300
+
+[input]
+kind = "radiograph"
+modalities = ["CR", "DX"]
+patch = [{rows}, {columns}]
+
+[[outputs]]
+value = 1
+kind = "vertebra"
+name = "Vertebral body"
+
+[[outputs]]
+value = 2
+kind = "sacrum"
+name = "S1"
+
+[thresholds]
+found = 0.5
+mask = 0.5
+
+[family_options]
+net = "{net}"
+
+[[weights]]
+role = "unet"
+file = "unet.onnx"
+sha256 = "{digest}"
+
+[[data]]
+name = "Lateral full-spine films with marked corners"
+licence = "none stated: no licence file came with them"
+source = "{lateral}"
+
+[[data]]
+name = "AP films, as what is no lateral spine"
+licence = "CC BY 4.0"
+source = "{ap}"
+"""
+
+_CARD = """\
+# spine-xray
+
+Vertebral bodies in lateral radiographs of the spine, and their levels where a reference vertebra (C2 or S1) is seen.
+After VertXNet (arXiv 2207.05476, 2302.03476). Research use only; no diagnosis may rest on it.
+
+**The licence of the training films is not known.** The {trained} lateral films come from a public repository that calls
+them "our open test dataset" and holds no licence file ({lateral}). Whoever serves these weights decides whether that
+will do. The code that trains them is Apache-2.0.
+
+## What it is
+
+A 2-D U-Net ({parameters:.2f} million parameters, {size:.1f} MB) that gives for each pixel: body of C3 to L5, core of a
+body, C2, S1, anterior half. The ensemble rule of docs/vertxnet.md makes bodies of it. **The Mask R-CNN of the paper is
+not part of this model**: it is not trained; the rule's steps for detections are idle. Reference vertebrae come from the
+U-Net's own channels.
+
+## Training
+
+{trained} lateral films ({steps} steps of {batch} views, {hours:.2f} h on {threads} CPU thread, seed {seed}) and twenty
+AP films (CADMA, CC BY 4.0) that show no lateral spine. All lateral films face right; half of the views were mirrored.
+Held out, never trained on, and used for every figure below: {held}, and twenty other AP films. No other hospital, no
+true cervical or lumbar film, no MONOCHROME1 original was ever seen: the cervical, thoracic and lumbar views are cut out
+of standing full-spine films.
+
+## Measured
+
+By `dicom-ai evaluate spine-xray`, {when}. A body counts as found at an IoU of at least 0.5 with the polygon of its
+marked corners, as they are. "Dice" is the mean over bodies found; "Dice, all" compares all that was drawn, missed bodies
+included. "Wrong" counts levels given that are not the body's own, and reference vertebrae in the wrong place.
+
+{table}
+
+{notes}
+
+## Where it fails
+
+- Bodies that are drawn with straight sides: the corners that taught it have no waists, and sunken endplates are not
+  seen. The biconcavity ratio and the middle height are therefore not reported.
+- C2 and S1 are located only: the films have one endplate of each. Their outlines are no measured areas.
+- Upper thoracic bodies behind the shoulders, and bodies under metal, are missed or run together. Levels behind such a
+  place are withheld, not guessed.
+- Counting from S1 cannot exclude transitional anatomy; the levels say so.
+"""
+
+
+def write_manifest(folder: Path, digest: str, *, net: str, patch: tuple[int, int]) -> None:
+    """Write model.toml."""
+    text = _MANIFEST.format(
+        version=VERSION,
+        rows=patch[0],
+        columns=patch[1],
+        net=net,
+        digest=digest,
+        lateral=LATERAL_SOURCE,
+        ap=AP_SOURCE,
+    )
+    (folder / "model.toml").write_text(text, encoding="utf-8")
+
+
+def write_metrics(folder: Path, report: Report, *, when: str) -> None:
+    """Write what an evaluation measured."""
+    content = {"when": when, "columns": report.columns, "rows": report.rows, "notes": report.notes}
+    (folder / METRICS_FILE).write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+
+
+def write_card(folder: Path) -> None:
+    """Write MODEL_CARD.md from training.json and metrics.json; without metrics it says that nothing is measured."""
+    training: dict[str, Any] = json.loads((folder / TRAINING_FILE).read_text(encoding="utf-8"))
+    metrics: dict[str, Any] = {"when": "not yet", "columns": [], "rows": [], "notes": ["Nothing is measured yet."]}
+    if (folder / METRICS_FILE).is_file():
+        metrics = json.loads((folder / METRICS_FILE).read_text(encoding="utf-8"))
+    text = _CARD.format(
+        **training,
+        lateral=LATERAL_SOURCE,
+        held=", ".join(HELD_OUT_LATERAL),
+        size=(folder / "unet.onnx").stat().st_size / 1e6,
+        when=metrics["when"],
+        table=_table(metrics["columns"], metrics["rows"]),
+        notes="\n".join(f"- {note}" for note in metrics["notes"]),
+    )
+    (folder / "MODEL_CARD.md").write_text(text, encoding="utf-8")
+
+
+def _table(columns: list[str], rows: list[dict[str, Any]]) -> str:
+    if not rows:
+        return ""
+    lines = [" | ".join(columns), " | ".join("---" for _ in columns)]
+    lines += [" | ".join(_cell(row.get(column)) for column in columns) for row in rows]
+    return "\n".join(f"| {line} |" for line in lines)
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return "-"
+    return f"{value:.2f}" if isinstance(value, float) else str(value)

@@ -1,0 +1,142 @@
+"""The ensemble rule on painted columns: each step with a known answer."""
+
+import numpy as np
+
+from dicom_ai.inference.vertebra_ensemble import (
+    Body,
+    Detection,
+    ensemble,
+    fits_column,
+    fused,
+    in_column,
+    pieces,
+    reference,
+    without_specks,
+)
+
+SHAPE = (300, 100)
+TOPS = (20, 60, 100, 140, 180, 220)
+
+
+def box(top: int, *, height: int = 30, left: int = 30, width: int = 30, value: float = 0.9) -> np.ndarray:
+    image = np.zeros(SHAPE)
+    image[top : top + height, left : left + width] = value
+    return image
+
+
+def column(tops=TOPS) -> np.ndarray:
+    return np.max([box(top) for top in tops], axis=0)
+
+
+def cores(tops=TOPS) -> np.ndarray:
+    return np.max([box(top + 6, height=18, left=36, width=18) for top in tops], axis=0)
+
+
+def body(top: int, **kind) -> Body:
+    return Body(box(top, **kind), 0.9, ("unet",))
+
+
+def test_separate_pieces_are_bodies_from_above():
+    found = ensemble(column(), cores())
+
+    assert [int(one.mask.sum()) for one in found] == [900] * 6
+    assert [round(float(one.centre[1])) for one in found] == [34, 74, 114, 154, 194, 234]
+
+
+def test_merged_bodies_are_shared_among_their_cores():
+    merged = np.maximum(column(), box(85, height=20, left=40, width=10))
+
+    found = ensemble(merged, cores())
+
+    assert len(found) == 6
+    assert sum(one.mask.sum() for one in found) == (merged >= 0.5).sum()
+
+
+def test_merged_bodies_without_cores_are_shared_among_detections():
+    merged = np.maximum(column(), box(85, height=20, left=40, width=10))
+    detections = [Detection("vertebra", 0.9, box(top)) for top in TOPS]
+
+    found = ensemble(merged, np.zeros(SHAPE), detections)
+
+    assert len(found) == 6
+
+
+def test_agreement_averages_the_probabilities():
+    joined = fused(body(60), Detection("vertebra", 0.7, box(60, value=0.7)))
+
+    assert joined.witnesses == ("unet", "detector")
+    assert np.isclose(joined.soft[70, 40], 0.8)
+    assert np.isclose(joined.score, 0.8)
+
+
+def test_a_detection_elsewhere_leaves_the_outline_of_the_unet():
+    assert fused(body(60), Detection("vertebra", 0.7, box(80))).witnesses == ("unet",)
+
+
+def test_a_lone_detection_is_kept_in_a_gap_of_the_column():
+    tops = (20, 60, 140, 180, 220)
+    in_gap, beside = Detection("vertebra", 0.9, box(100)), Detection("vertebra", 0.9, box(100, left=68, width=30))
+
+    assert len(ensemble(column(tops), cores(tops), [in_gap])) == 6
+    assert len(ensemble(column(tops), cores(tops), [beside])) == 5
+
+
+def test_a_lone_detection_that_is_not_sure_is_dropped():
+    tops = (20, 60, 140, 180, 220)
+
+    assert len(ensemble(column(tops), cores(tops), [Detection("vertebra", 0.6, box(100))])) == 5
+
+
+def test_a_piece_without_a_core_is_kept_in_a_gap_only():
+    others = [body(top) for top in (20, 60, 140, 180, 220)]
+
+    assert fits_column(body(100), others)
+    assert not fits_column(body(100, left=60), others)
+    assert not fits_column(body(100, height=8, width=8), others)
+
+
+def test_two_bodies_are_no_column_to_fit_into():
+    assert not fits_column(body(100), [body(20), body(60)])
+
+
+def test_what_lies_beside_the_column_is_dropped():
+    stray = body(100, left=0, width=25)
+    kept = in_column([*(body(top, left=65) for top in TOPS), stray])
+
+    assert all(one is not stray for one in kept)
+    assert len(kept) == 6
+
+
+def test_specks_are_dropped():
+    assert len(without_specks([*(body(top) for top in TOPS), body(260, height=5, width=5)])) == 6
+
+
+def test_few_pixels_are_no_piece():
+    assert pieces(box(20, height=3, width=3)) == []
+
+
+def test_nothing_gives_nothing():
+    assert ensemble(np.zeros(SHAPE), np.zeros(SHAPE)) == ()
+
+
+def test_c2_is_taken_above_the_column_only():
+    bodies = ensemble(column(TOPS[1:]), cores(TOPS[1:]))
+
+    assert reference(box(20), bodies, (), above=True) is not None
+    assert reference(box(260), bodies, (), above=True) is None
+    assert reference(box(20), bodies, (), above=False) is None
+
+
+def test_a_reference_far_from_the_column_is_none():
+    bodies = ensemble(column((160, 200, 240)), cores((160, 200, 240)))
+
+    assert reference(box(20), bodies, (), above=True) is None
+
+
+def test_a_detected_reference_serves_where_the_unet_has_none():
+    bodies = ensemble(column(TOPS[1:]), cores(TOPS[1:]))
+    c2 = Detection("C2", 0.9, box(20))
+
+    found = reference(np.zeros(SHAPE), bodies, [c2], above=True)
+
+    assert found is not None and found.witnesses == ("detector",)
