@@ -12,6 +12,8 @@ DEEPEST_MM = 9.0
 LEAST_STEP_MM = 9.0
 """Centres of two vertebrae are at least this far apart from head to foot."""
 LEAST_SEED_MM3, LEAST_DISC_MM3 = 60.0, 100.0
+LEAST_BONE_MM3 = 800.0
+"""The body of a small neck vertebra."""
 LEAST_SHARE = 0.12
 """A vertebra smaller than this share of the median one, and not cut by the border, is no vertebra."""
 OFF_SPINE_SHARE, FURTHEST_PIECE_MM = 0.03, 40.0
@@ -70,6 +72,21 @@ def separate(classes: np.ndarray, values: ClassValues, spacing_mm: Sequence[floa
     canal = _canal(labels, classes == values.canal) if values.canal else None
     c2 = next((number for number in vertebrae if values.c2 and kinds[number] == values.c2), None)
     return Parts(labels, tuple(vertebrae), found, c2, sacrum, canal)
+
+
+def joints(parts: Parts, spacing_mm: Sequence[float]) -> int:
+    """Return how many discs lie between two bones of some size, one above the other, as in a spine and nowhere else."""
+    column = [*parts.vertebrae, *([parts.sacrum] if parts.sacrum else [])]
+    sizes = np.bincount(parts.labels.ravel()) * float(np.prod(spacing_mm))
+    count = 0
+    for disc in parts.discs:
+        if disc.above is None or disc.below is None:
+            continue
+        pair = [column[disc.above], column[disc.below]]
+        upper, lower = (np.argwhere(parts.labels == number).mean(axis=0) * spacing_mm for number in pair)
+        step = np.abs(lower - upper)
+        count += bool(min(sizes[pair]) >= LEAST_BONE_MM3 and step[1] >= max(step[0], 0.7 * step[2]))
+    return count
 
 
 def _on_the_spine(mask: np.ndarray, spacing_mm: Sequence[float]) -> np.ndarray:

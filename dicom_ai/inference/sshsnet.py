@@ -14,7 +14,7 @@ import numpy as np
 from scipy import ndimage, special
 
 from dicom_ai.anatomy.levels import SACRUM, disc_between
-from dicom_ai.anatomy.separation import ClassValues, Parts, separate
+from dicom_ai.anatomy.separation import ClassValues, Parts, joints, separate
 from dicom_ai.anatomy.vertebrae import label_segmentation
 from dicom_ai.domain.findings import Segment, Segmentation, Structure, StructureKind
 from dicom_ai.domain.image import SourceImage, Volume
@@ -33,8 +33,8 @@ if TYPE_CHECKING:
 
 ORIENTATION = "LIP"
 """Slices from right to left, rows from head to foot, columns from front to back."""
-LEAST_VERTEBRAE = 2
-"""Fewer bones, the sacrum among them, are no spine."""
+LEAST_JOINTS = 2
+"""Fewer discs between two bones are no spine."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,11 +121,10 @@ class SSHSNetPredictor:
         classes = sure.argmax(axis=0).astype(np.uint8)
         parts = separate(classes, self._values, sagittal.spacing_mm.tolist())
         score = _score(sure, parts)
-        if len(parts.vertebrae) + (parts.sacrum is not None) < LEAST_VERTEBRAE or score < self.manifest.found_threshold:
-            needed = self.manifest.found_threshold
-            notes.append(
-                f"no spine found: score {score:.2f} where {needed:g} and {LEAST_VERTEBRAE} vertebrae are needed"
-            )
+        joined = joints(parts, sagittal.spacing_mm.tolist())
+        if joined < LEAST_JOINTS or score < self.manifest.found_threshold:
+            needed = f"{self.manifest.found_threshold:g} and {LEAST_JOINTS} are needed"
+            notes.append(f"no spine found: score {score:.2f}, {joined} discs between two bones, where {needed}")
             return Segmentation(np.zeros(native.shape, np.uint8), (), score, notes=tuple(notes))
         inside = np.where(parts.labels > 0, 1.0 - sure[0], 0.0).astype(np.float32)
         labels = on_native(parts.labels, inside, sagittal, native)
