@@ -15,6 +15,7 @@ DicomAiError
     ├── PeerUnavailable    a destination did not answer, or answered "later"
     └── DeliveryUnknown    a destination took the object but its answer was lost
 PermanentRefusal       a destination refused an object for good; a person must look (DicomAiError)
+└── SopClassRefused        a destination takes no object of this kind at all; another kind may say the same
 """
 
 
@@ -76,3 +77,7 @@ class DeliveryUnknown(Unavailable):
 
 class PermanentRefusal(DicomAiError):
     """A destination refused an object for good; a person must look."""
+
+
+class SopClassRefused(PermanentRefusal):
+    """A destination takes no object of this kind at all; another kind may say the same."""

@@ -11,6 +11,10 @@ from dicom_ai.cli._process import begin, config_option
 
 if TYPE_CHECKING:
     from dicom_ai.app import App
+    from dicom_ai.storage.deliveries import DeliveryStatus
+
+MOST_DELIVERIES = 20
+"""So many of the newest deliveries that a destination does not have are shown."""
 
 
 @click.command(name="status")
@@ -34,7 +38,7 @@ def command(config: Path | None, study_uid: str | None, as_json: bool) -> None:
 
 
 def _node(app: "App") -> dict[str, Any]:
-    from dicom_ai.storage import jobs, outbox, pauses, rules, runs
+    from dicom_ai.storage import deliveries, jobs, outbox, pauses, rules, runs
 
     with app.database.read() as session:
         stored = rules.current(session)
@@ -63,12 +67,13 @@ def _node(app: "App") -> dict[str, Any]:
                 }
                 for item in outbox.statuses(session)
             ],
+            "not_delivered": [_delivery(item) for item in deliveries.not_there(session, most=MOST_DELIVERIES)],
             "rules_version": stored.version if stored else 0,
         }
 
 
 def _study(app: "App", study_uid: str) -> dict[str, Any]:
-    from dicom_ai.storage import decisions, jobs, results, runs
+    from dicom_ai.storage import decisions, deliveries, jobs, results, runs
 
     with app.database.read() as session:
         return {
@@ -114,7 +119,20 @@ def _study(app: "App", study_uid: str) -> dict[str, Any]:
                 }
                 for item in results.all_of(session, study_uid, app.files.root)
             ],
+            "deliveries": [_delivery(item) for item in deliveries.of_study(session, study_uid)],
         }
+
+
+def _delivery(item: "DeliveryStatus") -> dict[str, Any]:
+    return {
+        "destination": item.destination,
+        "kind": item.kind.value,
+        "state": item.state.value,
+        "attempts": item.attempts,
+        "study_uid": item.study_uid,
+        "sop_instance_uid": item.sop_instance_uid,
+        "error": item.error,
+    }
 
 
 def _time(at: float | None) -> str | None:

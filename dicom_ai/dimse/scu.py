@@ -32,11 +32,12 @@ from pynetdicom.transport import AddressInformation
 
 from dicom_ai.dimse import contexts, library
 from dicom_ai.dimse.transport import ClosingSocket
-from dicom_ai.errors import DeliveryUnknown, DicomAiError, PeerUnavailable, PermanentRefusal
+from dicom_ai.errors import DeliveryUnknown, DicomAiError, PeerUnavailable, PermanentRefusal, SopClassRefused
 
 SUCCESS = 0x0000
 DUPLICATE = 0x0111
 PROCESSING_FAILURE, RESOURCE_LIMITATION = 0x0110, 0x0213
+SOP_CLASS_NOT_SUPPORTED = 0x0122
 COMMIT = 1
 """Action type of the Storage Commitment Push Model (PS3.4 table J.3-2)."""
 
@@ -155,7 +156,8 @@ def judge(status: int, *, called: str, sent_before: bool = False) -> DicomAiErro
         return None
     if status & 0xFF00 == 0xA700 or status in (PROCESSING_FAILURE, RESOURCE_LIMITATION):
         return PeerUnavailable(f"{called}: not now (0x{status:04X})")
-    return PermanentRefusal(f"{called}: refused with 0x{status:04X}")
+    kind = SopClassRefused if status == SOP_CLASS_NOT_SUPPORTED else PermanentRefusal
+    return kind(f"{called}: refused with 0x{status:04X}")
 
 
 def _store(association: Association, item: Outgoing, kind: _Object, peer: RemoteAe) -> StoreOutcome:
@@ -187,7 +189,8 @@ def _store(association: Association, item: Outgoing, kind: _Object, peer: Remote
 def _in_accepted_syntax(association: Association, path: Path, kind: _Object) -> Iterator[Path]:
     """Yield the file to send: the object's own, or, where only implicit VR was accepted, a converted copy.
 
-    Raises PermanentRefusal where neither was accepted: nothing is transcoded.
+    Raises PermanentRefusal where neither was accepted: nothing is transcoded. SopClassRefused where the SOP class was
+    accepted in no syntax at all.
     """
     accepted = {
         context.transfer_syntax[0]
@@ -202,7 +205,8 @@ def _in_accepted_syntax(association: Association, path: Path, kind: _Object) -> 
             converted.write_bytes(_as_implicit(path))
             yield converted
     else:
-        raise PermanentRefusal(
+        refusal = PermanentRefusal if accepted else SopClassRefused
+        raise refusal(
             f"{association.acceptor.ae_title}: accepts no {kind.sop_class_uid.name} in {kind.transfer_syntax_uid.name}"
         )
 
@@ -259,7 +263,7 @@ def _not_established(association: Association, peer: RemoteAe) -> DicomAiError:
             return PermanentRefusal(f"{place}: association rejected: {answer.reason_str}")
         return PeerUnavailable(f"{place}: association rejected for now")
     if association.rejected_contexts and not association.accepted_contexts:
-        return PermanentRefusal(f"{place}: accepts none of the SOP classes and transfer syntaxes offered")
+        return SopClassRefused(f"{place}: accepts none of the SOP classes and transfer syntaxes offered")
     return PeerUnavailable(f"{place}: no association")
 
 

@@ -1,17 +1,27 @@
-"""What waits for a destination goes there over one association; what did not arrive waits for its next try."""
+"""What waits for a destination goes there over one association; what did not arrive waits for its next try.
 
+A destination that takes no Comprehensive 3D SR gets the same report as Comprehensive SR: another object, whose
+identity is saved before it is written, and which is made once for all destinations. What has no such fall-back is
+refused, and says so.
+"""
+
+import os
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import structlog
+from pydicom.dataset import Dataset
 
 from dicom_ai.destinations import DESTINATIONS
 from dicom_ai.destinations.delivery import Delivery, DeliveryResult
+from dicom_ai.dicom import sr_fallback
 from dicom_ai.domain.destination import Destination
+from dicom_ai.domain.result import ResultObject
 from dicom_ai.domain.retries import Retries
-from dicom_ai.errors import ConfigError, DeliveryUnknown, DicomAiError, PermanentRefusal
-from dicom_ai.storage import outbox
+from dicom_ai.errors import ConfigError, DeliveryUnknown, DicomAiError, PermanentRefusal, SopClassRefused
+from dicom_ai.storage import deliveries, outbox, results
 from dicom_ai.storage.database import Database, Session
 from dicom_ai.storage.outbox import OutboxState, Turn
 
@@ -44,6 +54,9 @@ def run(sender: Sender, turn: Turn) -> int:
     """Send what a turn holds, record each answer, and give the turn back; return how many objects arrived."""
     destination = sender.destinations[turn.destination]
     answers = _deliver(sender, turn, destination)
+    for delivery, answer in zip(turn.deliveries, answers, strict=True):
+        if _falls_back(delivery, answer.error):
+            _fall_back(sender, delivery, str(answer.error))
     with sender.database.write() as session:
         for delivery, answer in zip(turn.deliveries, answers, strict=True):
             _record(session, sender, turn, delivery, answer.error)
@@ -74,12 +87,47 @@ def _deliver(sender: Sender, turn: Turn, destination: Destination) -> Sequence[D
         return [DeliveryResult(item.sop_instance_uid, error) for item in deliveries]
 
 
+def _falls_back(delivery: outbox.Delivery, error: DicomAiError | None) -> bool:
+    return isinstance(error, SopClassRefused) and sr_fallback.fits(delivery.sop_class_uid)
+
+
+def _fall_back(sender: Sender, delivery: outbox.Delivery, error: str) -> None:
+    """Queue the Comprehensive SR in place of a report whose class the destination does not take."""
+    with sender.database.write() as session:
+        run_id, report = results.find(session, delivery.sop_instance_uid, Path())
+        earlier = results.predecessors(session, report.study_uid).get(sr_fallback.SLOT)
+        planned = {sr_fallback.SLOT: sr_fallback.fallback_identity(report.identity, earlier)}
+        identity = results.save_identities(session, run_id, planned, shadow=False)[sr_fallback.SLOT]
+    dataset = sr_fallback.as_comprehensive_sr(sender.path(delivery.path), identity)
+    path = report.path.with_name(f"{report.path.stem}-comprehensive.dcm")
+    _write(dataset, sender.path(str(path)))
+    derived = ResultObject(identity, str(dataset.SOPClassUID), report.study_uid, "", path)
+    with sender.database.write() as session:
+        result_id = results.written(session, run_id, derived, path=str(path))
+        deliveries.replace(session, delivery.id, result_id=result_id, error=f"{error}; sent as Comprehensive SR instead")
+
+
+def _write(dataset: Dataset, path: Path) -> None:
+    """Write a data set whole and durably; another sender may write the same bytes at the same time."""
+    part = path.with_name(f".{path.name}-{os.getpid()}-{threading.get_ident()}")
+    try:
+        with part.open("wb") as file:
+            dataset.save_as(file, enforce_file_format=True)
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
 def _record(
     session: Session, sender: Sender, turn: Turn, delivery: outbox.Delivery, error: DicomAiError | None
 ) -> None:
     at = sender.database.clock()
     if error is None:
         outbox.sent(session, delivery.id)
+    elif _falls_back(delivery, error):
+        return  # noted already; another object waits in its place
     elif isinstance(error, PermanentRefusal):
         outbox.stop(session, delivery.id, OutboxState.REFUSED, error=str(error))
     elif at - delivery.queued_at > sender.retries.give_up_s:

@@ -22,6 +22,7 @@ from dicom_ai.storage.tables import DestinationRow, OutboxRow, ResultRow, RunRow
 class OutboxState(StrEnum):
     """Where a delivery is. unknown: the answer was lost, it is sent again. refused: the destination will not have it.
 
+    replaced: the destination takes no object of this kind, and another one goes there in its place.
     failed: given up after the longest time. cancelled: a newer report replaced it before it left.
     """
 
@@ -29,6 +30,7 @@ class OutboxState(StrEnum):
     SENT = "sent"
     UNKNOWN = "unknown"
     REFUSED = "refused"
+    REPLACED = "replaced"
     FAILED = "failed"
     CANCELLED = "cancelled"
 

@@ -51,6 +51,12 @@ def written(session: Session, run_id: int, item: ResultObject, *, path: str) -> 
     return row.id
 
 
+def find(session: Session, sop_instance_uid: str, folder: PurePath) -> tuple[int, ResultObject]:
+    """Return the run (its id) that an object belongs to, and the written object; its path is below folder."""
+    row = session.scalars(sa.select(ResultRow).where(ResultRow.sop_instance_uid == sop_instance_uid)).one()
+    return row.run_id, _object(row, session.get_one(RunRow, row.run_id).number, folder)
+
+
 def all_of(session: Session, study_uid: str, folder: PurePath) -> Sequence[ResultObject]:
     """Return the written objects of a study, oldest run first; their paths are below folder."""
     rows = session.scalars(
@@ -59,15 +65,16 @@ def all_of(session: Session, study_uid: str, folder: PurePath) -> Sequence[Resul
         .order_by(ResultRow.run_id, ResultRow.id)
     ).all()
     numbers = dict(session.execute(sa.select(RunRow.id, RunRow.number).where(RunRow.study_uid == study_uid)).all())
-    return tuple(
-        ResultObject(
-            identity=_identity(row, numbers[row.run_id]),
-            sop_class_uid=row.sop_class_uid or "",
-            study_uid=row.study_uid,
-            source_series_uid=row.source_series_uid or "",
-            path=folder / (row.path or ""),  # type: ignore[arg-type]
-        )
-        for row in rows
+    return tuple(_object(row, numbers[row.run_id], folder) for row in rows)
+
+
+def _object(row: ResultRow, number: int, folder: PurePath) -> ResultObject:
+    return ResultObject(
+        identity=_identity(row, number),
+        sop_class_uid=row.sop_class_uid or "",
+        study_uid=row.study_uid,
+        source_series_uid=row.source_series_uid or "",
+        path=folder / (row.path or ""),  # type: ignore[arg-type]
     )
 
 

@@ -242,7 +242,7 @@ class ResultRow(Table):
 
 
 class OutboxRow(Table):
-    """One object for one destination: waiting, sent, unknown, refused, failed or cancelled."""
+    """One object for one destination: waiting, sent, unknown, refused, replaced, failed or cancelled."""
 
     __tablename__ = "outbox"
     id: Mapped[int] = mapped_column(primary_key=True)

@@ -7,6 +7,7 @@ import numpy as np
 from pydicom.dataset import Dataset
 
 from dicom_ai.dicom.seg_writer import write_seg, write_soft_seg
+from dicom_ai.dicom.sr_fallback import as_comprehensive_sr, fallback_identity
 from dicom_ai.dicom.sr_writer import Evidence
 from dicom_ai.domain.findings import Finding, Quality, Quantity, Structure
 from dicom_ai.domain.result import ResultKind
@@ -18,7 +19,17 @@ REPLACED = "1.2.3.4"
 """SOP Instance UID of the report that sr-again replaces; it is not among the files."""
 
 SEGS = ("seg", "seg-spine", "seg-japanese", "seg-poor", "seg-enhanced", "seg-dx", "seg-cr", "seg-soft")
-MEASUREMENT_REPORTS = ("sr", "sr-failed", "sr-again", "sr-japanese", "sr-poor", "sr-enhanced", "sr-dx", "sr-cr")
+MEASUREMENT_REPORTS = (
+    "sr",
+    "sr-failed",
+    "sr-again",
+    "sr-japanese",
+    "sr-poor",
+    "sr-enhanced",
+    "sr-dx",
+    "sr-cr",
+    "sr-fallback",
+)
 REPORTS = (*MEASUREMENT_REPORTS, "sr-nothing")
 KINDS = (*SEGS, *REPORTS)
 RADIOGRAPHS = ("seg-dx", "seg-cr")
@@ -103,7 +114,10 @@ def _reports(folder: Path, sources: dict[str, Read]) -> dict[str, Written]:
         image = sources[origin]
         finding = results.finding(image, "C3", "C3", structure=results.vertebra("C3"))
         reports[f"sr-{origin}"], origins[f"sr-{origin}"] = results.report(image, finding), image
-    return {name: Written(_saved(report, folder / f"{name}.dcm"), origins[name]) for name, report in reports.items()}
+    written = {name: Written(_saved(report, folder / f"{name}.dcm"), origins[name]) for name, report in reports.items()}
+    own = fallback_identity(results.identity(ResultKind.SR), None)
+    fallback = as_comprehensive_sr(written["sr"].path, own)
+    return {**written, "sr-fallback": Written(_saved(fallback, folder / "sr-fallback.dcm"), neck)}
 
 
 def _seg(image: Read, structures: tuple[Structure, ...]) -> Dataset:

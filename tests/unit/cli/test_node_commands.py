@@ -61,6 +61,7 @@ def test_the_status_of_a_new_node_is_that_nothing_waits(config: Path) -> None:
         "runs": {},
         "deliveries": {},
         "destinations": [],
+        "not_delivered": [],
         "rules_version": 1,
     }
 
@@ -69,7 +70,7 @@ def test_the_status_of_an_unknown_study_is_empty(config: Path) -> None:
     run(db.command, "upgrade", "--config", str(config))
 
     found = json.loads(run(status.command, "--study", "1.2.3", "--json", "--config", str(config)).output)
-    assert found == {"decisions": [], "jobs": [], "runs": [], "results": []}
+    assert found == {"decisions": [], "jobs": [], "runs": [], "results": [], "deliveries": []}
 
 
 @pytest.mark.parametrize(("command", "arguments"), PARTS)

@@ -3,7 +3,7 @@
 import pytest
 
 from dicom_ai.dimse.scu import judge
-from dicom_ai.errors import PeerUnavailable, PermanentRefusal
+from dicom_ai.errors import PeerUnavailable, PermanentRefusal, SopClassRefused
 
 
 @pytest.mark.parametrize("status", [0x0000, 0xB000, 0xB006, 0xB007])
@@ -27,3 +27,9 @@ def test_a_refusal_stops_and_names_the_status(status: int):
 def test_a_duplicate_counts_as_delivered_only_where_it_may_be_ours():
     assert judge(0x0111, called="PACS", sent_before=True) is None
     assert isinstance(judge(0x0111, called="PACS"), PermanentRefusal)
+
+
+def test_a_kind_of_object_that_is_not_supported_is_told_apart():
+    """Another kind may say the same (Comprehensive SR for Comprehensive 3D SR)."""
+    assert isinstance(judge(0x0122, called="PACS"), SopClassRefused)
+    assert not isinstance(judge(0x0124, called="PACS"), SopClassRefused)
