@@ -12,6 +12,8 @@ from dicom_ai.domain.findings import Segmentation, StructureKind
 from dicom_ai.domain.image import Volume
 
 TALLEST_BELOW_C2_MM = 20.0
+TALL_WITH_DENS = 1.25
+"""C2 with its dens, or what the border leaves of it, is at least this much taller than the two vertebrae below."""
 SHORTEST_ABOVE_SACRUM_MM = 18.0
 FURTHEST_SACRUM = 1.0
 """Largest gap between the lowest vertebra and the sacrum, in heights of that vertebra."""
@@ -38,9 +40,7 @@ def label_segmentation(segmentation: Segmentation, grid: Volume) -> Labelling:
     notes = []
     if c2 is not None and not _plausible_c2(row, c2):
         c2 = None
-        notes.append(
-            "what looked like C2 is cut by the border or lies on vertebrae too tall for a neck: it was not used"
-        )
+        notes.append("what looked like C2 has no dens or lies on vertebrae too tall for a neck: it was not used")
     discs = [s.number for s in segmentation.segments if s.structure.kind is StructureKind.DISC]
     resting = sacrum is None or not row or _rests_on_a_disc(segmentation.labels, grid, discs, (row[-1], sacrum))
     if sacrum is not None and row and not (resting and _plausible_sacrum(row[-1], sacrum)):
@@ -96,7 +96,9 @@ def _whole(cloud: np.ndarray, shape: Sequence[int], axes: Sequence[int]) -> bool
 def _plausible_c2(row: Sequence[Instance], c2: int) -> bool:
     place = [instance.segment_number for instance in row].index(c2)
     beneath = [instance.height_mm for instance in row[place + 1 : place + 3] if instance.whole]
-    return row[place].whole and bool(beneath) and float(np.median(beneath)) <= TALLEST_BELOW_C2_MM
+    if not beneath or float(np.median(beneath)) > TALLEST_BELOW_C2_MM:
+        return False
+    return row[place].height_mm >= TALL_WITH_DENS * float(np.median(beneath))
 
 
 def _rests_on_a_disc(labels: np.ndarray, grid: Volume, discs: Sequence[int], ends: tuple[Instance, Instance]) -> bool:

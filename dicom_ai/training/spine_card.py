@@ -184,6 +184,6 @@ were drawn; the discs of training were derived from the vertebrae around them.
 ## Known failures
 
 - Bodies are told apart by the disc between them: a block vertebra is found as one, counted as two and left unnamed.
-- Where C2 is cut by the upper border, it is not used as an anchor: no level is given.
+- Where the upper border leaves nothing of the dens, C2 is not used as an anchor: no level is given.
 - It has never been measured on implants, fractures, tumours or severe scoliosis.
 """

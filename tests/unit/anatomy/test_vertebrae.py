@@ -17,8 +17,12 @@ def sagittal(shape, spacing_mm=(3.0, 1.0, 1.0)):
     return Volume(np.zeros(shape, np.uint8), affine)
 
 
-def drawn(kinds, *, body_mm=BODY_MM, discs=DISC_MM, top=5):
-    """A column of blocks: (kind, level) from above, discs between them; returns segmentation and grid."""
+def drawn(kinds, *, body_mm=BODY_MM, discs=DISC_MM, top=5, dens_mm=0):
+    """A column of blocks: (kind, level) from above, discs between them; returns segmentation and grid.
+
+    dens_mm: how much taller than the others the first one is.
+    """
+    top += dens_mm
     rows = top + len(kinds) * (body_mm + discs) + 5
     labels = np.zeros((10, rows, 60), np.uint8)
     segments = []
@@ -26,6 +30,7 @@ def drawn(kinds, *, body_mm=BODY_MM, discs=DISC_MM, top=5):
         start = top + place * (body_mm + discs)
         labels[1:-1, start : start + body_mm, 15:45] = place + 1
         segments.append(Segment(place + 1, Structure(kind, "", level), "", ""))
+    labels[1:-1, top - dens_mm : top, 20:40] = 1
     for place in range(len(kinds) - 1):
         number = len(segments) + 1
         start = top + place * (body_mm + discs) + body_mm
@@ -57,17 +62,22 @@ def test_a_lumbar_column_is_counted_from_its_sacrum():
 
 
 def test_a_neck_is_counted_from_its_c2():
-    assert levels(*drawn([C2, V, V, V], body_mm=14, discs=5)) == ["C2", "C3", "C4", "C5"]
+    assert levels(*drawn([C2, V, V, V], body_mm=14, discs=5, dens_mm=18)) == ["C2", "C3", "C4", "C5"]
 
 
 def test_a_c2_on_lumbar_vertebrae_is_not_believed():
-    segmentation, grid = drawn([C2, V, V, V])
+    segmentation, grid = drawn([C2, V, V, V], dens_mm=20)
 
     assert levels(segmentation, grid) == [None] * 4
     assert "too tall for a neck" in label_segmentation(segmentation, grid).notes[0]
 
 
-def test_a_c2_cut_by_the_border_is_not_believed():
+def test_a_c2_whose_dens_is_partly_cut_by_the_border_still_counts():
+    assert levels(*drawn([C2, V, V, V], body_mm=14, discs=5, top=0, dens_mm=6)) == ["C2", "C3", "C4", "C5"]
+
+
+def test_a_c2_no_taller_than_the_others_is_not_believed():
+    assert levels(*drawn([C2, V, V, V], body_mm=14, discs=5)) == [None] * 4
     assert levels(*drawn([C2, V, V, V], body_mm=14, discs=5, top=0)) == [None] * 4
 
 
