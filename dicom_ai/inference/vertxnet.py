@@ -10,6 +10,7 @@ head) where that side is known, else (column, 0, head), in mm where the film is 
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -35,9 +36,9 @@ from dicom_ai.measurements.radiograph_shape import quad_of
 if TYPE_CHECKING:
     from dicom_ai.nets.unet2d import UNet2d
 
-COARSE_LONG_SIDES = (640, 288)
+COARSE_LONG_SIDES = (640, 384, 240)
 """Grids of the first pass: whole spines and regions; films of a few vertebrae."""
-BODY_PX = 30.0
+BODY_PX, SIZES = 30.0, (11.0, 55.0)
 """Size of a body on the grid of the second pass; the network was trained for 13 to 48."""
 LONGEST_SIDE, SMALLEST_SIDE = 1536, 96
 OVERLAP = 0.5
@@ -134,13 +135,13 @@ class VertxNetPredictor:
         if column is None:
             note = f"no lateral column of vertebrae found: at least {LEAST_BODIES} bodies are needed"
             return Segmentation(np.zeros(film.pixels.shape, np.uint8), (), 0.0, notes=(note,))
-        return _segmentation(column, film, upside_down)
+        return segmentation_of(column, film, upside_down)
 
     def _column(self, pixels: np.ndarray, report: Progress) -> Column | None:
         """Find the column: once coarsely for its size, once on the grid that makes its bodies BODY_PX large."""
         first = [self._found(pixels, side / max(pixels.shape)) for side in COARSE_LONG_SIDES]
         report(0.4)
-        best = max(first, key=lambda found: _evidence(found.bodies))
+        best = max(first, key=_evidence)
         if len(best.row) < LEAST_BODIES:
             return None
         sizes = [body.size for body in best.row]
@@ -214,9 +215,18 @@ def _front_vote(body: Body, front: np.ndarray) -> float:
     return float(values[right].mean() - values[~right].mean()) if right.any() and not right.all() else 0.0
 
 
-def _evidence(bodies: Sequence[Body]) -> float:
-    """Return how much a pass has seen: bodies of a size that the network was trained for, by their scores."""
-    return sum(body.score for body in bodies if 8 <= body.size <= 70)
+def _evidence(column: Column) -> float:
+    """Return how much a pass has seen: regular steps between bodies of a size the network was trained for.
+
+    They count by their scores and by their share of all steps: at a wrong scale many things look like a body.
+    """
+    row = column.row
+    regular = [
+        min(upper.score, lower.score)
+        for above, (upper, lower) in enumerate(pairwise(row))
+        if _regular(column, above) and SIZES[0] <= upper.size <= SIZES[1] and SIZES[0] <= lower.size <= SIZES[1]
+    ]
+    return sum(regular) ** 2 / max(len(row) - 1, 1)
 
 
 def _like_a_column(row: Sequence[Body]) -> bool:
@@ -227,7 +237,8 @@ def _like_a_column(row: Sequence[Body]) -> bool:
     return bool(np.median(steps) < 2.2)
 
 
-def _segmentation(column: Column, film: Radiograph, upside_down: bool) -> Segmentation:
+def segmentation_of(column: Column, film: Radiograph, upside_down: bool = False) -> Segmentation:
+    """Return a column on the native grid, labelled. upside_down: it was found in the film turned round."""
     shape = film.pixels.shape
     labels = np.zeros(shape, np.uint8)
     for number, body in enumerate(column.row, 1):

@@ -86,8 +86,8 @@ of standing full-spine films.
 ## Measured
 
 By `dicom-ai evaluate spine-xray`, {when}. A body counts as found at an IoU of at least 0.5 with the polygon of its
-marked corners, as they are. "Dice" is the mean over bodies found; "Dice, all" compares all that was drawn, missed bodies
-included. "Wrong" counts levels given that are not the body's own, and reference vertebrae in the wrong place.
+marked corners, as they are. "Dice" is the mean over bodies found; "Dice, all" compares all that was drawn, missed
+bodies included. "Wrong" counts levels given that are not the body's own, and reference vertebrae in the wrong place.
 
 {table}
 
