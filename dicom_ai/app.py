@@ -1,6 +1,7 @@
 """What every process shares: settings, database, files, folders, and the log. Loads no model."""
 
 import logging
+import socket
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -11,12 +12,14 @@ import structlog
 
 from dicom_ai.domain.destination import Destination
 from dicom_ai.domain.retries import Retries
+from dicom_ai.errors import ConfigError
 from dicom_ai.inference.registry import default_models_folder
 from dicom_ai.routing.shipped import read_rules
 from dicom_ai.settings import Settings
 from dicom_ai.storage import rules, schema
 from dicom_ai.storage.database import Database
 from dicom_ai.storage.files import FileStore
+from dicom_ai.storage.retention import DAY_S, Limits
 from dicom_ai.storage.runs import Patience
 
 log = structlog.get_logger()
@@ -44,6 +47,12 @@ class App:
         return Patience(timing.study_quiet_s, timing.association_stale_s, timing.report_limit_s)
 
     @property
+    def limits(self) -> Limits:
+        """How long things are kept."""
+        keep = self.settings.retention
+        return Limits(keep.unwanted_images_h * 3600, keep.analysed_images_days * DAY_S, keep.results_days * DAY_S)
+
+    @property
     def retries(self) -> Retries:
         """How often and how late something is tried again."""
         timing = self.settings.timing
@@ -63,6 +72,15 @@ def open_app(settings: Settings) -> App:
         models_folder=settings.models.directory or default_models_folder(),
         destinations={item.name: _destination(settings, item.name) for item in settings.destinations},
     )
+
+
+def refuse_loops(settings: Settings) -> None:
+    """Raise ConfigError for a destination that is this node itself: its results would come back to it for ever."""
+    ports = {settings.node.port, settings.tls.port if settings.tls.certificate else 0} - {0}
+    for item in settings.destinations:
+        host, port = str(item.parameters.get("host", "")), item.parameters.get("port")
+        if item.kind == "c_store" and port in ports and _is_here(host):
+            raise ConfigError(f"destination {item.name}: {host}:{port} is this node itself")
 
 
 def prepare(app: App, *, rules_on: bool = False) -> None:
@@ -107,6 +125,24 @@ def configure_log(settings: Settings) -> None:
     logging.basicConfig(level=max(level, logging.WARNING), handlers=[handler], force=True)
 
 
+def _is_here(host: str) -> bool:
+    """Say whether a host is this machine: only an address of its own can be bound."""
+    try:
+        addresses = {(family, address[0]) for family, _, _, _, address in socket.getaddrinfo(host, None)}
+    except OSError:
+        return False
+    return any(_binds(family, str(address)) for family, address in addresses)
+
+
+def _binds(family: int, address: str) -> bool:
+    with socket.socket(family, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.bind((address, 0))
+        except OSError:
+            return False
+    return True
+
+
 class _ToStandardError(logging.Handler):
     """Writes to what standard error is at that moment."""
 
@@ -117,8 +153,9 @@ class _ToStandardError(logging.Handler):
 def _destination(settings: Settings, name: str) -> Destination:
     """Return a destination; one by C-STORE takes the node's AE title and timeouts unless it has its own."""
     item = next(item for item in settings.destinations if item.name == name)
+    most_per_hour = settings.brakes.most_per_hour
     if item.kind != "c_store":
-        return Destination(item.name, item.kind, item.parameters)
+        return Destination(item.name, item.kind, item.parameters, most_per_hour)
     timeouts = settings.timeouts
     usual: dict[str, str | int | float | bool] = {
         "calling_ae_title": settings.node.ae_title,
@@ -127,4 +164,4 @@ def _destination(settings: Settings, name: str) -> Destination:
         "dimse_s": timeouts.dimse_s,
         "network_s": timeouts.network_s,
     }
-    return Destination(item.name, item.kind, usual | item.parameters)
+    return Destination(item.name, item.kind, usual | item.parameters, most_per_hour)

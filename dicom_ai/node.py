@@ -6,7 +6,7 @@
 import threading
 from collections.abc import Mapping, Sequence
 
-from dicom_ai.app import App, open_app, prepare
+from dicom_ai.app import App, open_app, prepare, refuse_loops
 from dicom_ai.errors import ConfigError, Unavailable
 from dicom_ai.inference.registry import ModelStore
 from dicom_ai.listener import Listener
@@ -95,6 +95,7 @@ class Node:
     """
 
     def __init__(self, settings: Settings, *, rules_on: bool = False, models: ModelStore | None = None) -> None:
+        refuse_loops(settings)
         self.app = open_app(settings)
         prepare(self.app, rules_on=rules_on)
         self.listener = Listener(settings, self.app.database, self.app.files)
@@ -142,6 +143,7 @@ def require_broker(settings: Settings) -> None:
 def open_part(settings: Settings) -> App:
     """Open what one process of several shares; the database must be at this release (dicom-ai db upgrade)."""
     require_broker(settings)
+    refuse_loops(settings)
     app = open_app(settings)
     schema.require_newest(app.database)
     return app

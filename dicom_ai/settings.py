@@ -129,6 +129,32 @@ class Timing(Section):
     )
 
 
+class Brakes(Section):
+    """What keeps a migration or a wrong rule from flooding an archive."""
+
+    max_study_age_days: float = Field(
+        default=7,
+        ge=0,
+        description="Studies older than this by StudyDate when they came are kept and explained, not analysed, unless "
+        "dicom-ai analyse asks for them; 0: no limit.",
+    )
+    most_per_hour: int = Field(
+        default=1000, ge=0, description="Objects sent to one destination within an hour, at most; 0: no limit."
+    )
+
+
+class Retention(Section):
+    """How long things are kept. Rows, headers and the audit trail stay; nothing that is pending ever goes."""
+
+    unwanted_images_h: float = Field(default=24, ge=0, description="Images that no rule wants, in hours; 0: for ever.")
+    analysed_images_days: float = Field(
+        default=7, ge=0, description="Analysed images after every result of their study was sent, in days; 0: for ever."
+    )
+    results_days: float = Field(
+        default=90, ge=0, description="Results, in the node's own folder, after they were sent, in days; 0: for ever."
+    )
+
+
 class Timeouts(Section):
     """Timeouts of the wire."""
 
@@ -204,6 +230,8 @@ class Settings(BaseSettings):
     destinations: tuple[DestinationSettings, ...] = ()
     storage: Storage = Storage()
     timing: Timing = Timing()
+    brakes: Brakes = Brakes()
+    retention: Retention = Retention()
     timeouts: Timeouts = Timeouts()
     models: Models = Models()
     workers: Workers = Workers()

@@ -63,13 +63,22 @@ def _node(app: "App") -> dict[str, Any]:
                     "failures": item.failures,
                     "last_sent_at": _time(item.last_sent_at),
                     "last_error": item.last_error,
+                    "sent_last_hour": item.sent_last_hour,
                     "configured": item.name in app.destinations,
                 }
                 for item in outbox.statuses(session)
             ],
             "not_delivered": [_delivery(item) for item in deliveries.not_there(session, most=MOST_DELIVERIES)],
             "rules_version": stored.version if stored else 0,
+            "warnings": _warnings(app),
         }
+
+
+def _warnings(app: "App") -> list[dict[str, str]]:
+    from dicom_ai.storage.disk import disk_of
+
+    disk = disk_of(app.files.root).warning(reserve_bytes=app.files.reserve_bytes)
+    return [{"disk": disk}] if disk else []
 
 
 def _study(app: "App", study_uid: str) -> dict[str, Any]:

@@ -9,9 +9,10 @@ class Destination:
     """A named place that takes results. kind names a row of destinations.DESTINATIONS.
 
     parameters: what that kind needs (c_store: host, port, called_ae_title, calling_ae_title; stow_rs: url;
-        folder: path).
+        folder: path). most_per_hour: objects sent there within an hour at most; 0 for no limit.
     """
 
     name: str
     kind: str
     parameters: Mapping[str, str | int | float | bool] = field(default_factory=dict)
+    most_per_hour: int = 0

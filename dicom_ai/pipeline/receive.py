@@ -19,7 +19,7 @@ from pydicom.uid import PYDICOM_IMPLEMENTATION_UID
 from dicom_ai.dimse import datastream
 from dicom_ai.dimse.scp import Caller, StoreRequest
 from dicom_ai.domain.received import ReceivedInstance, Recorded
-from dicom_ai.errors import MissingIdentity, NotDicom, RejectedInput
+from dicom_ai.errors import MissingIdentity, NotDicom, RejectedInput, Unavailable
 from dicom_ai.storage import associations, holdings, studies
 from dicom_ai.storage.database import Database, Session
 from dicom_ai.storage.files import FileStore, PartFile, instance_folders, instance_path
@@ -111,7 +111,7 @@ def _keep(
     in_doubt = False
     try:
         with database.write() as session:
-            recorded = _record(session, received)
+            recorded = _record(session, received, files)
             if recorded is not Recorded.OWN:
                 _touch_association(session, received, listener)
             in_doubt = True  # from here on the row may be there although the commit fails
@@ -122,10 +122,12 @@ def _keep(
         raise
 
 
-def _record(session: Session, received: ReceivedInstance) -> Recorded:
+def _record(session: Session, received: ReceivedInstance, files: FileStore) -> Recorded:
     recorded = studies.record_instance(session, received)
     if recorded is Recorded.DUPLICATE:
-        holdings.mark_found(session, received.path)
+        own = studies.is_own(session, received)
+        if holdings.mark_found(session, received.path, own=own) and not files.path(received.path).exists():
+            raise Unavailable("the image was deleted by retention while it came again")
     return recorded
 
 
@@ -185,7 +187,7 @@ def _index(path: str, *, files: FileStore, database: Database) -> bool:
         if received.path != path:
             raise NotDicom("the bytes are not those the file was named after")
         with database.write() as session:
-            _record(session, received)
+            _record(session, received, files)
         return True
     except RejectedInput as error:
         log.warning("file set aside", path=files.quarantine(path), reason=str(error))

@@ -5,7 +5,8 @@ same images and rules changes nothing.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from datetime import datetime
 from pathlib import Path
 
 import structlog
@@ -14,7 +15,7 @@ from dicom_ai.dicom.kept_series import read_series
 from dicom_ai.domain.run import Request, Wanted
 from dicom_ai.domain.study import Header, Series
 from dicom_ai.errors import ModelError, RejectedInput
-from dicom_ai.routing.explain import Decision, route_study
+from dicom_ai.routing.explain import Decision, Reason, route_study
 from dicom_ai.routing.rule import Rule, RuleSet, parse_rules
 from dicom_ai.storage import decisions, rules, runs, studies
 from dicom_ai.storage.database import Database, Session
@@ -26,24 +27,32 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class Router:
-    """What routing needs. path: file store path -> file. model_digest: name -> digest, or raises ModelError."""
+    """What routing needs. path: file store path -> file. model_digest: name -> digest, or raises ModelError.
+
+    max_study_age_days: studies that were older by StudyDate when they came are not analysed unasked; 0: no limit.
+    """
 
     database: Database
     path: Callable[[str], Path]
     model_digest: Callable[[str], str]
     series_quiet_s: float
     lease_s: float
+    max_study_age_days: float = 0
 
 
 @dataclass(frozen=True, slots=True)
 class _Study:
-    """A study as it is routed. ready: its series that are quiet; readable: of all its series, those with headers."""
+    """A study as it is routed. ready: its series that are quiet; readable: of all its series, those with headers.
+
+    gone: those of which retention has deleted images, all or some.
+    """
 
     uid: str
     kept: tuple[KeptSeries, ...]
     ready: frozenset[str]
     readable: dict[str, Series] = field(repr=False)
     unreadable: dict[str, str]
+    gone: frozenset[str]
 
 
 def run(router: Router) -> str | None:
@@ -58,10 +67,13 @@ def run(router: Router) -> str | None:
     with router.database.read() as session:
         stored = rules.current(session)
         kept = tuple(studies.series_of(session, study_uid))
+        earlier = decisions.all_of(session, study_uid)
+        against = _too_old(session, study_uid, router.max_study_age_days)
     study = _look_at(router, study_uid, kept)
+    frozen = _frozen(study, earlier)
     rule_set = parse_rules(stored.content) if stored else RuleSet(())
     digests, missing = _model_digests(router, rule_set)
-    decided = route_study(list(study.readable.values()), rule_set, models=digests)
+    decided = _braked(route_study(list(study.readable.values()), rule_set, models=digests), frozen or against)
     to_store = [_stored(decision, missing) for decision in decided] + [
         StoredDecision(uid, "", "", False, False, (reason,)) for uid, reason in study.unreadable.items()
     ]
@@ -69,8 +81,9 @@ def run(router: Router) -> str | None:
     with router.database.write() as session:
         run_id = None
         if _unchanged(session, study):
-            decisions.replace(session, study_uid, to_store, rules_version=stored.version if stored else 0)
-            run_id = runs.plan(session, study_uid, wanted)
+            version = stored.version if stored else 0
+            decisions.replace(session, study_uid, to_store, rules_version=version, keep=study.gone)
+            run_id = None if frozen else runs.plan(session, study_uid, wanted)
             for series in study.kept:
                 if series.series_uid in study.ready:
                     studies.mark_routed(session, series, facts=_facts(study.readable.get(series.series_uid)))
@@ -82,14 +95,32 @@ def run(router: Router) -> str | None:
 def _look_at(router: Router, study_uid: str, kept: tuple[KeptSeries, ...]) -> _Study:
     before = router.database.clock() - router.series_quiet_s
     readable, unreadable = {}, {}
+    gone = frozenset(series.series_uid for series in kept if series.deleted)
     for series in kept:
+        if series.deleted:
+            if series.paths:
+                unreadable[series.series_uid] = (
+                    f"{series.deleted} of its {series.deleted + len(series.paths)} images were deleted by retention: "
+                    "send the whole series again"
+                )
+            continue
         paths = [router.path(path) for path in series.paths]
         try:
             readable[series.series_uid] = read_series(study_uid, series.series_uid, paths)
         except RejectedInput as error:
             unreadable[series.series_uid] = str(error)
     ready = frozenset(series.series_uid for series in kept if series.routed or series.last_received_at <= before)
-    return _Study(study_uid, kept, ready, readable, unreadable)
+    return _Study(study_uid, kept, ready, readable, unreadable, gone)
+
+
+def _frozen(study: _Study, earlier: Sequence[StoredDecision]) -> str:
+    """Return why nothing new is made of a study: a report without what was deleted would take the place of one with."""
+    if not any(one.taken and one.series_uid in study.gone for one in earlier):
+        return ""
+    return (
+        "images of this study that were analysed before have been deleted by retention, so that no whole report can "
+        "be made: send the whole study again"
+    )
 
 
 def _model_digests(router: Router, rule_set: RuleSet) -> tuple[dict[str, str], dict[str, str]]:
@@ -101,6 +132,33 @@ def _model_digests(router: Router, rule_set: RuleSet) -> tuple[dict[str, str], d
         except ModelError as error:
             missing[model] = str(error)
     return usable, missing
+
+
+def _too_old(session: Session, study_uid: str, limit_days: float) -> str:
+    """Return why a study is too old to be analysed unasked; "" where it is not, or its date is not known.
+
+    Its age is that of the day it came, so that it does not change; a study that has been analysed stays so.
+    """
+    age = studies.age_of(session, study_uid)
+    try:
+        taken_on = datetime.strptime(age.study_date.replace(".", "")[:8], "%Y%m%d")
+    except ValueError:
+        return ""
+    days = (datetime.fromtimestamp(age.first_received_at) - taken_on).days
+    if not limit_days or days <= limit_days or age.asked or runs.all_of(session, study_uid):
+        return ""
+    return (
+        f"the study is of {taken_on:%Y-%m-%d}, {days} days before it came; brakes.max_study_age_days is "
+        f"{limit_days:g}: dicom-ai analyse {study_uid} analyses it nevertheless"
+    )
+
+
+def _braked(decided: Sequence[Decision], why: str) -> Sequence[Decision]:
+    """Return the decisions; with a reason against the whole study, none of them takes anything."""
+    if not why:
+        return decided
+    stop = (Reason("brakes", "", why, False),)
+    return [replace(one, taken=False, reasons=stop) if one.taken else one for one in decided]
 
 
 def _stored(decision: Decision, missing: dict[str, str]) -> StoredDecision:

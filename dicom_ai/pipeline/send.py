@@ -44,7 +44,13 @@ def claim(sender: Sender, owner: str, lease_s: float) -> Turn | None:
     Every object of the turn counts as unknown from here on: a killed sender may have delivered it.
     """
     with sender.database.write() as session:
-        turn = outbox.claim(session, owner, known=tuple(sender.destinations), lease_s=lease_s)
+        turn = outbox.claim(
+            session,
+            owner,
+            known=tuple(sender.destinations),
+            lease_s=lease_s,
+            caps={name: destination.most_per_hour for name, destination in sender.destinations.items()},
+        )
         if turn is not None:
             outbox.begin_attempt(session, turn)
     return turn
@@ -104,7 +110,9 @@ def _fall_back(sender: Sender, delivery: outbox.Delivery, error: str) -> None:
     derived = ResultObject(identity, str(dataset.SOPClassUID), report.study_uid, "", path)
     with sender.database.write() as session:
         result_id = results.written(session, run_id, derived, path=str(path))
-        deliveries.replace(session, delivery.id, result_id=result_id, error=f"{error}; sent as Comprehensive SR instead")
+        deliveries.replace(
+            session, delivery.id, result_id=result_id, error=f"{error}; sent as Comprehensive SR instead"
+        )
 
 
 def _write(dataset: Dataset, path: Path) -> None:

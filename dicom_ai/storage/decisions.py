@@ -1,6 +1,6 @@
 """What routing last said about every series and rule of a study, with the reasons it gave."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import sqlalchemy as sa
@@ -22,9 +22,20 @@ class StoredDecision:
     reasons: tuple[str, ...]
 
 
-def replace(session: Session, study_uid: str, decisions: Sequence[StoredDecision], *, rules_version: int) -> None:
-    """Put these decisions in the place of all earlier ones of the study."""
-    session.execute(sa.delete(DecisionRow).where(DecisionRow.study_uid == study_uid))
+def replace(
+    session: Session,
+    study_uid: str,
+    decisions: Sequence[StoredDecision],
+    *,
+    rules_version: int,
+    keep: Collection[str] = (),
+) -> None:
+    """Put these decisions in the place of all earlier ones of the study.
+
+    keep: series whose rules' decisions stay, because their images can no longer be looked at.
+    """
+    stays = sa.and_(DecisionRow.series_uid.in_(keep), DecisionRow.rule != "")
+    session.execute(sa.delete(DecisionRow).where(DecisionRow.study_uid == study_uid, ~stays))
     session.add_all(
         DecisionRow(
             study_uid=study_uid,

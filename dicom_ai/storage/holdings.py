@@ -6,24 +6,32 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from dicom_ai.storage import audit
-from dicom_ai.storage.tables import InstanceRow, SeriesRow
+from dicom_ai.storage.database import now
+from dicom_ai.storage.tables import InstanceRow, SeriesRow, StudyRow
 
-KEPT = "kept"
+KEPT, OWN, CONFLICT = "kept", "own", "conflict"
 MISSING = "missing"
 """standing of a row whose file is gone: it is not processed, and becomes kept again when the same bytes come again."""
 
+DELETING, DELETED = "deleting", "deleted"
+"""standing of a row whose file is being removed, or was removed, by retention: as MISSING, but nobody's fault."""
+
+ABSENT = frozenset({MISSING, DELETING, DELETED})
+
 
 def paths_below(session: Session, folder: str) -> frozenset[str]:
-    """Return the paths of every row below a folder of the file store, without those known to be missing."""
+    """Return the paths of every row below a folder of the file store, without those whose file is known to be gone."""
     query = sa.select(InstanceRow.path).where(
-        InstanceRow.path >= f"{folder}/", InstanceRow.path < f"{folder}0", InstanceRow.standing != MISSING
+        InstanceRow.path >= f"{folder}/",
+        InstanceRow.path < f"{folder}0",
+        InstanceRow.standing.not_in((MISSING, DELETED)),
     )  # "0" is the character after "/": the range lets the database use its index, as LIKE would not
     return frozenset(session.scalars(query))
 
 
 def mark_missing(session: Session, paths: Iterable[str]) -> int:
     """Note that the files of these rows are gone, and open their series again; return how many were not known yet."""
-    rows = [row for path in paths if (row := _row(session, path)) is not None and row.standing != MISSING]
+    rows = [row for path in paths if (row := _row(session, path)) is not None and row.standing not in ABSENT]
     for row in rows:
         was_processed = row.standing == KEPT
         row.standing = MISSING
@@ -34,14 +42,20 @@ def mark_missing(session: Session, paths: Iterable[str]) -> int:
     return len(rows)
 
 
-def mark_found(session: Session, path: str) -> bool:
-    """Note that the file of a missing row came again; return whether it had been missing."""
+def mark_found(session: Session, path: str, *, own: bool = False) -> bool:
+    """Note that the file of a missing or deleted row came again; return whether it had been.
+
+    own: the node made it, so that it opens nothing.
+    """
     row = _row(session, path)
-    if row is None or row.standing != MISSING:
+    if row is None or row.standing not in ABSENT:
         return False
-    row.standing = "conflict" if _another_is_kept(session, row) else KEPT
+    deleted = row.standing != MISSING
+    row.standing = OWN if own else CONFLICT if _another_is_kept(session, row) else KEPT
     if row.standing == KEPT:
         _open(session, row)
+    if row.standing == KEPT and deleted:
+        _came_now(session, row)
     session.flush()
     return True
 
@@ -57,6 +71,17 @@ def _another_is_kept(session: Session, row: InstanceRow) -> bool:
         )
     ).all()
     return bool(others)
+
+
+def _came_now(session: Session, row: InstanceRow) -> None:
+    """Let the quiet time and the time until the next deletion begin now: what came again is not old."""
+    at = now(session)
+    session.execute(sa.update(StudyRow).where(StudyRow.study_uid == row.study_uid).values(last_received_at=at))
+    session.execute(
+        sa.update(SeriesRow)
+        .where(SeriesRow.study_uid == row.study_uid, SeriesRow.series_uid == row.series_uid)
+        .values(last_received_at=at)
+    )
 
 
 def _open(session: Session, row: InstanceRow) -> None:

@@ -35,6 +35,7 @@ class OutboxState(StrEnum):
     CANCELLED = "cancelled"
 
 
+HOUR_S = 3600
 PENDING = (OutboxState.WAITING, OutboxState.UNKNOWN)
 
 
@@ -63,13 +64,14 @@ class Turn:
 
 @dataclass(frozen=True, slots=True)
 class DestinationStatus:
-    """A destination as an administrator sees it; pending: objects that wait for it."""
+    """A destination as an administrator sees it; pending: objects that wait for it; sent_last_hour: that arrived."""
 
     name: str
     pending: int
     failures: int
     last_sent_at: float | None
     last_error: str
+    sent_last_hour: int
 
 
 def add(session: Session, *, result_id: int, run_id: int, destination: str) -> None:
@@ -92,10 +94,13 @@ def add(session: Session, *, result_id: int, run_id: int, destination: str) -> N
     session.flush()
 
 
-def claim(session: Session, owner: str, *, known: Sequence[str], lease_s: float) -> Turn | None:
+def claim(
+    session: Session, owner: str, *, known: Sequence[str], lease_s: float, caps: Mapping[str, int] | None = None
+) -> Turn | None:
     """Take the turn at the free destination whose objects wait longest, with all its due objects. None without one.
 
-    known: the destinations of the settings; what waits for another stays until it is configured again.
+    known: the destinations of the settings; what waits for another stays until it is configured again. caps:
+    destination -> objects that may be sent there within an hour; the rest waits.
     """
     at = now(session)
     is_due = _due(session, at)
@@ -108,8 +113,9 @@ def claim(session: Session, owner: str, *, known: Sequence[str], lease_s: float)
         .order_by(sa.func.min(OutboxRow.next_at))
     )
     for destination in session.scalars(due).all():
-        if _take(session, destination, owner, lease_s=lease_s):
-            return Turn(destination, owner, _deliveries(session, destination, is_due))
+        most = _left(session, destination, caps or {})
+        if most != 0 and _take(session, destination, owner, lease_s=lease_s):
+            return Turn(destination, owner, _deliveries(session, destination, is_due, most=most))
     return None
 
 
@@ -237,7 +243,14 @@ def statuses(session: Session) -> Sequence[DestinationStatus]:
         ).all()
     )
     return tuple(
-        DestinationStatus(row.name, pending.get(row.name, 0), row.failures, row.last_sent_at, row.last_error)
+        DestinationStatus(
+            row.name,
+            pending.get(row.name, 0),
+            row.failures,
+            row.last_sent_at,
+            row.last_error,
+            _sent_last_hour(session, row.name),
+        )
         for row in session.scalars(sa.select(DestinationRow).order_by(DestinationRow.name))
     )
 
@@ -258,6 +271,21 @@ def _due(session: Session, at: float) -> sa.ColumnElement[bool]:
     return sa.and_(OutboxRow.state.in_(PENDING), OutboxRow.next_at <= at, ~study_is_open, ~held)
 
 
+def _sent_last_hour(session: Session, destination: str) -> int:
+    query = sa.select(sa.func.count()).where(
+        OutboxRow.destination == destination,
+        OutboxRow.state == OutboxState.SENT,
+        OutboxRow.sent_at > now(session) - HOUR_S,
+    )
+    return session.scalar(query) or 0
+
+
+def _left(session: Session, destination: str, caps: Mapping[str, int]) -> int | None:
+    """Return how many objects may still be sent within the hour; None for any number."""
+    cap = caps.get(destination, 0)
+    return max(cap - _sent_last_hour(session, destination), 0) if cap else None
+
+
 def _take(session: Session, destination: str, owner: str, *, lease_s: float) -> bool:
     at = now(session)
     result = session.execute(
@@ -271,12 +299,15 @@ def _take(session: Session, destination: str, owner: str, *, lease_s: float) -> 
     return cast(sa.CursorResult, result).rowcount == 1
 
 
-def _deliveries(session: Session, destination: str, is_due: sa.ColumnElement[bool]) -> tuple[Delivery, ...]:
+def _deliveries(
+    session: Session, destination: str, is_due: sa.ColumnElement[bool], *, most: int | None
+) -> tuple[Delivery, ...]:
     query = (
         sa.select(OutboxRow, ResultRow)
         .join(ResultRow, ResultRow.id == OutboxRow.result_id)
         .where(OutboxRow.destination == destination, is_due)
         .order_by(OutboxRow.id)
+        .limit(most)
     )
     return tuple(
         Delivery(

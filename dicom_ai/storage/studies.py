@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session, aliased
 
 from dicom_ai.domain.received import ReceivedInstance, Recorded
-from dicom_ai.storage import associations, audit
+from dicom_ai.storage import associations, audit, holdings
 from dicom_ai.storage.database import lock_study, now
 from dicom_ai.storage.tables import InstanceRow, ResultRow, SeriesRow, StudyRow
 
@@ -19,7 +19,8 @@ class KeptSeries:
     """A series as it lies in storage: its images, the digest over them, and whether routing has seen them all.
 
     paths: of its images, relative to the file store, in the order of arrival. digest: over UIDs and bytes, in hex.
-    routed: routing has seen these very images; seen_before: it has seen the series at all.
+    routed: routing has seen these very images; seen_before: it has seen the series at all. deleted: how many more
+    images it had, which retention has deleted.
     """
 
     study_uid: str
@@ -30,6 +31,19 @@ class KeptSeries:
     routed: bool
     seen_before: bool
     last_received_at: float
+    deleted: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class StudyAge:
+    """What tells how old a study was when it came. study_date: as sent, may be empty or malformed.
+
+    asked: a person wants it analysed, whatever its age.
+    """
+
+    study_date: str
+    first_received_at: float
+    asked: bool
 
 
 def record_instance(session: Session, received: ReceivedInstance) -> Recorded:
@@ -108,7 +122,8 @@ def mark_routed(session: Session, series: KeptSeries, *, facts: Mapping[str, Any
     row = session.get_one(SeriesRow, (series.study_uid, series.series_uid))
     row.routed_revision = series.revision
     row.input_digest = series.digest
-    row.facts = dict(facts) if facts is not None else None
+    if facts is not None:
+        row.facts = dict(facts)
 
 
 def release_routing(session: Session, study_uid: str, *, quiet_s: float | None) -> None:
@@ -116,6 +131,25 @@ def release_routing(session: Session, study_uid: str, *, quiet_s: float | None) 
     row = session.get_one(StudyRow, study_uid)
     row.routing_until = None
     row.quiet_s = quiet_s
+
+
+def age_of(session: Session, study_uid: str) -> StudyAge:
+    """Return what tells how old a study was when it came."""
+    row = session.get_one(StudyRow, study_uid)
+    return StudyAge(row.study_date, row.first_received_at, row.asked_at is not None)
+
+
+def ask_for(session: Session, study_uid: str, *, who: str) -> bool:
+    """Note that a person wants a study analysed whatever its age, and let it be routed again; False where unknown."""
+    lock_study(session, study_uid)
+    row = session.get(StudyRow, study_uid)
+    if row is None:
+        return False
+    row.asked_at = now(session)
+    session.execute(sa.update(SeriesRow).where(SeriesRow.study_uid == study_uid).values(routed_revision=0))
+    audit.record(session, who, "analysis asked for", f"study {study_uid}")
+    session.flush()
+    return True
 
 
 def is_quiet(session: Session, study_uid: str, *, quiet_s: float, stale_s: float) -> bool:
@@ -138,6 +172,11 @@ def is_open(session: Session, study_uid: str) -> bool:
     return bool(session.scalar(query))
 
 
+def is_own(session: Session, received: ReceivedInstance) -> bool:
+    """Say whether the node made an object: it says so itself, or its UIDs are those of a result."""
+    return received.manufacturer_own or _is_result(session, received)
+
+
 def digest_of(images: Sequence[tuple[str, str]]) -> str:
     """Return one digest over (SOP instance UID, SHA-256) pairs, whatever their order."""
     lines = sorted(f"{uid} {sha256}" for uid, sha256 in images)
@@ -145,7 +184,7 @@ def digest_of(images: Sequence[tuple[str, str]]) -> str:
 
 
 def _judge(session: Session, received: ReceivedInstance, *, known: bool) -> Recorded:
-    if received.manufacturer_own or _is_result(session, received):
+    if is_own(session, received):
         return Recorded.OWN
     return Recorded.CONFLICT if known else Recorded.NEW
 
@@ -229,4 +268,14 @@ def _kept_series(session: Session, row: SeriesRow) -> KeptSeries:
         routed=row.revision == row.routed_revision,
         seen_before=row.routed_revision > 0,
         last_received_at=row.last_received_at,
+        deleted=_deleted(session, row),
     )
+
+
+def _deleted(session: Session, row: SeriesRow) -> int:
+    query = sa.select(sa.func.count()).where(
+        InstanceRow.study_uid == row.study_uid,
+        InstanceRow.series_uid == row.series_uid,
+        InstanceRow.standing.in_((holdings.DELETING, holdings.DELETED)),
+    )
+    return session.scalar(query) or 0

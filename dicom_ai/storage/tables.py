@@ -32,7 +32,10 @@ class Table(DeclarativeBase):
 
 
 class StudyRow(Table):
-    """A study: who it is about, when images last came, and how long it must be quiet (None: as set for the node)."""
+    """A study: who it is about, when images last came, and how long it must be quiet (None: as set for the node).
+
+    asked_at: when a person asked for its analysis, whatever its age; None when nobody did.
+    """
 
     __tablename__ = "studies"
     study_uid: Mapped[str] = mapped_column(UID, primary_key=True)
@@ -43,6 +46,7 @@ class StudyRow(Table):
     last_received_at: Mapped[float] = mapped_column(index=True)
     quiet_s: Mapped[float | None]
     routing_until: Mapped[float | None]
+    asked_at: Mapped[float | None]
 
 
 class SeriesRow(Table):
@@ -69,7 +73,10 @@ class SeriesRow(Table):
 
 
 class InstanceRow(Table):
-    """A received object. standing: kept (processed), conflict (known UID, other bytes) or own (made by this node)."""
+    """A received object. standing: kept (processed), conflict (known UID, other bytes) or own (made by this node).
+
+    Without its file: missing, or deleting and deleted by retention.
+    """
 
     __tablename__ = "instances"
     id: Mapped[int] = mapped_column(primary_key=True)
@@ -90,6 +97,13 @@ class InstanceRow(Table):
     __table_args__ = (
         sa.UniqueConstraint("sop_instance_uid", "sha256"),
         sa.Index("ix_instances_study_uid_series_uid", "study_uid", "series_uid"),
+        sa.Index(
+            "ix_instances_on_disk",
+            "study_uid",
+            "series_uid",
+            sqlite_where=sa.text("standing <> 'deleted'"),
+            postgresql_where=sa.text("standing <> 'deleted'"),
+        ),
         sa.Index(
             "uq_instances_kept_sop_instance_uid",
             "sop_instance_uid",

@@ -1,16 +1,24 @@
-"""The clock: looks every few seconds for what is due, puts back what dead workers held, and rings for both queues."""
+"""The clock: looks every few seconds for what is due, puts back what dead workers held, rings for both queues.
+
+Every few minutes it also lets go what need not be kept any more.
+"""
 
 import threading
+import time
 from collections.abc import Callable
 
 import structlog
 
 from dicom_ai.app import App
 from dicom_ai.errors import Unavailable
-from dicom_ai.pipeline import complete
+from dicom_ai.pipeline import complete, retain
 from dicom_ai.storage import jobs, outbox
+from dicom_ai.storage.disk import disk_of
 from dicom_ai.worker import gpu, io, owners
 from dicom_ai.worker.unexpected import describe
+
+RETENTION_EVERY_S = 600.0
+"""How often the clock looks for what need not be kept any more."""
 
 MOST_TOKENS = 16
 """Tokens per queue and tick: a worker goes on until nothing is due, so more would only be read and dropped."""
@@ -27,6 +35,7 @@ class Clock:
     def __init__(self, app: App, ring: Callable[[str, int], None]) -> None:
         self._app = app
         self._ring = ring
+        self._retained_at = float("-inf")
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, name="clock", daemon=True)
 
@@ -57,6 +66,17 @@ class Clock:
         for queue in (gpu.QUEUE, io.QUEUE):
             if due.get(queue):
                 self._ring(queue, min(due[queue], MOST_TOKENS))
+        self._retain()
+
+    def _retain(self) -> None:
+        """Let go what need not be kept, and warn of a disk that fills, every few minutes."""
+        if time.monotonic() < self._retained_at + RETENTION_EVERY_S:
+            return
+        self._retained_at = time.monotonic()
+        retain.run(self._app.database, self._app.files, self._app.limits)
+        warning = disk_of(self._app.files.root).warning(reserve_bytes=self._app.files.reserve_bytes)
+        if warning:
+            log.warning(warning)
 
     def _run(self) -> None:
         while True:

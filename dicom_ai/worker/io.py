@@ -37,6 +37,7 @@ class IoWork:
             model_digest=self._model_digest,
             series_quiet_s=timing.series_quiet_s,
             lease_s=timing.lease_s,
+            max_study_age_days=app.settings.brakes.max_study_age_days,
         )
         self._reporter = Reporter(
             database=app.database,

@@ -52,6 +52,9 @@ token_gap_s = 1
 retry_first_s = 0.5
 retry_longest_s = 2
 
+[brakes]
+max_study_age_days = 0
+
 [models]
 device = "cpu"
 threads = 2

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from dicom_ai.settings import Models, Node, Settings, Storage, Timing, Workers
+from dicom_ai.settings import Brakes, Models, Node, Settings, Storage, Timing, Workers
 from tests.integration.servers import postgres, redis_server
 
 QUICK = Timing(
@@ -51,6 +51,8 @@ broker_url = "{settings.workers.broker_url}"
 [models]
 device = "cpu"
 threads = 1
+[brakes]
+max_study_age_days = 0
 [timing]
 {timing}
 """
@@ -70,4 +72,5 @@ def _settings(folder: Path, database_url: str, broker_url: str) -> Settings:
         workers=Workers(broker_url=broker_url),
         models=Models(device="cpu", threads=1),
         timing=QUICK,
+        brakes=Brakes(max_study_age_days=0),
     )

@@ -13,7 +13,7 @@ from pydicom.uid import UID
 from dicom_ai.domain.job import JobState
 from dicom_ai.domain.run import RunState
 from dicom_ai.node import Node
-from dicom_ai.settings import DestinationSettings, Models, Peer, Rules, Settings, Storage, Timing
+from dicom_ai.settings import Brakes, DestinationSettings, Models, Peer, Rules, Settings, Storage, Timing
 from dicom_ai.settings import Node as NodeSettings
 from dicom_ai.storage import decisions, jobs, outbox, results, runs
 from dicom_ai.storage.outbox import OutboxState
@@ -61,6 +61,7 @@ def running(
             models=Models(directory=folder / "models", device="cpu", threads=1),
             rules=Rules(seed=rules),
             timing=timing,
+            brakes=Brakes(max_study_age_days=0),
         ),
         rules_on=True,
     )

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 import structlog
 
-from dicom_ai.app import App, configure_log, open_app, prepare
+from dicom_ai.app import App, configure_log, open_app, prepare, refuse_loops
+from dicom_ai.errors import ConfigError
 from dicom_ai.settings import DestinationSettings, Log, Node, Settings, Storage, Timeouts
 from dicom_ai.storage import rules
 
@@ -86,3 +87,18 @@ def test_a_log_line_is_one_json_object(capfd: pytest.CaptureFixture[str]) -> Non
     (line,) = capfd.readouterr().err.splitlines()
     found = json.loads(line)
     assert (found["event"], found["study_uid"], found["level"]) == ("routed", "1.2.3", "info")
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "0.0.0.0"])
+def test_a_destination_that_is_the_node_itself_is_refused(host: str) -> None:
+    itself = DestinationSettings(name="pacs", kind="c_store", parameters={"host": host, "port": 11112})
+
+    with pytest.raises(ConfigError, match=f"destination pacs: {host}:11112 is this node itself"):
+        refuse_loops(Settings(destinations=(itself,)))
+
+
+@pytest.mark.parametrize(("host", "port"), [("127.0.0.1", 104), ("192.0.2.1", 11112), ("no.such.invalid", 11112)])
+def test_an_archive_beside_the_node_or_elsewhere_is_not(host: str, port: int) -> None:
+    archive = DestinationSettings(name="pacs", kind="c_store", parameters={"host": host, "port": port})
+
+    refuse_loops(Settings(destinations=(archive,)))

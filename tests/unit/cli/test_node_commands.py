@@ -10,7 +10,7 @@ import pytest
 import structlog
 from click.testing import CliRunner, Result
 
-from dicom_ai.cli import db, pause, resume, schedule, serve, status, work
+from dicom_ai.cli import analyse, db, pause, resume, schedule, serve, status, storage, work
 from dicom_ai.errors import ConfigError
 from dicom_ai.settings import as_toml
 from dicom_ai.storage import schema
@@ -63,6 +63,7 @@ def test_the_status_of_a_new_node_is_that_nothing_waits(config: Path) -> None:
         "destinations": [],
         "not_delivered": [],
         "rules_version": 1,
+        "warnings": found["warnings"],
     }
 
 
@@ -127,3 +128,20 @@ def test_what_is_not_paused_cannot_be_resumed(config: Path) -> None:
 @pytest.mark.parametrize("arguments", [["all", "x"], ["rule"]])
 def test_a_pause_without_a_clear_subject_is_misuse(config: Path, arguments: list[str]) -> None:
     assert isinstance(run(pause.command, *arguments, "--config", str(config)).exception, click.UsageError)
+
+
+def test_a_study_that_never_came_cannot_be_asked_for(config: Path) -> None:
+    run(db.command, "upgrade", "--config", str(config))
+    error = run(analyse.command, "1.2.3", "--config", str(config)).exception
+
+    assert isinstance(error, ConfigError)
+    assert str(error) == "study 1.2.3 is not known here"
+
+
+def test_the_storage_of_a_new_node_is_empty_and_never_full(config: Path) -> None:
+    run(db.command, "upgrade", "--config", str(config))
+
+    found = json.loads(run(storage.command, "--json", "--config", str(config)).output)
+    assert (found["images"], found["folders"]["received"], found["disk"]["full_on"]) == ([], 0, None)
+    assert found["disk"]["free_bytes"] <= found["disk"]["total_bytes"]
+    assert "full: not at this rate" in run(storage.command, "--config", str(config)).output

@@ -10,14 +10,14 @@ import numpy as np
 from dicom_ai.dicom.headers import read_paths
 from dicom_ai.domain.destination import Destination
 from dicom_ai.domain.job import Job, JobState
-from dicom_ai.domain.received import ReceivedInstance
+from dicom_ai.domain.received import ReceivedInstance, Recorded
 from dicom_ai.domain.retries import Retries
 from dicom_ai.errors import ModelError
 from dicom_ai.pipeline.analyse import Analyst
 from dicom_ai.pipeline.report import Reporter
 from dicom_ai.pipeline.route import Router
 from dicom_ai.pipeline.send import Sender
-from dicom_ai.storage import jobs, rules, runs, schema, studies
+from dicom_ai.storage import holdings, jobs, rules, runs, schema, studies
 from dicom_ai.storage.database import Database
 from dicom_ai.storage.files import FileStore
 from dicom_ai.storage.runs import Patience
@@ -36,6 +36,7 @@ class Lab:
     folder: Path
     at: float = 1_000_000.0
     models: tuple[str, ...] = ("cord",)
+    max_study_age_days: float = 0
     predictor: BrightCord = field(default_factory=lambda: BrightCord("cord"))
     broken_disk: bool = False
 
@@ -46,7 +47,7 @@ class Lab:
 
     @property
     def router(self) -> Router:
-        return Router(self.database, self.files.path, self._digest, series_quiet_s=30, lease_s=60)
+        return Router(self.database, self.files.path, self._digest, 30, 60, self.max_study_age_days)
 
     @property
     def analyst(self) -> Analyst:
@@ -66,7 +67,7 @@ class Lab:
         with self.database.write() as session:
             rules.save(session, {"rule": [{**rule, **more}]}, author="test", note="")
 
-    def receive(self, *, images: int = 6, first: int = 0, series: str = SERIES) -> None:
+    def receive(self, *, images: int = 6, first: int = 0, series: str = SERIES, study_date: str = "") -> None:
         """Keep some images of a series in which a cord of 10 by 10 voxels stands."""
         voxels = np.zeros((12, 32, 32), np.uint16)
         voxels[:, 11:21, 11:21] = FULL
@@ -78,12 +79,12 @@ class Lab:
             assert instance.path is not None
             relative = f"received/{series}/{number}.dcm"
             self.files.save(instance.path.read_bytes(), relative)
-            self.record(series, number, relative)
+            self.record(series, number, relative, study_date=study_date)
 
-    def record(self, series: str, number: int, relative: str) -> None:
+    def record(self, series: str, number: int, relative: str, *, study_date: str = "") -> None:
         """Note an image whose file is there, or is not."""
         with self.database.write() as session:
-            studies.record_instance(
+            recorded = studies.record_instance(
                 session,
                 ReceivedInstance(
                     study_uid=STUDY,
@@ -96,8 +97,11 @@ class Lab:
                     path=relative,
                     received_at=0.0,
                     modality="MR",
+                    study_date=study_date,
                 ),
             )
+            if recorded is Recorded.DUPLICATE:
+                holdings.mark_found(session, relative)
 
     def advance(self, seconds: float) -> None:
         self.at += seconds

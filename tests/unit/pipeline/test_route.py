@@ -1,3 +1,5 @@
+import pytest
+
 from dicom_ai.domain.job import JobState
 from dicom_ai.pipeline import route
 from dicom_ai.storage import decisions, runs, studies
@@ -135,3 +137,80 @@ def test_a_series_that_no_rule_takes_any_more_ends_its_run(lab: Lab) -> None:
     (run,) = lab.look(runs.all_of, STUDY)
     assert (run.state.value, run.reason) == ("superseded", "no rule takes a series of the study any more")
     assert lab.states() == [JobState.SUPERSEDED]
+
+
+@pytest.mark.parametrize(
+    ("study_date", "analyses"),
+    [
+        ("19700112", 1),  # the clock of the lab stands at 1970-01-12
+        ("19700105", 1),
+        ("19700104", 0),
+        ("19690101", 0),
+        ("1969.01.01", 0),  # how ACR-NEMA wrote it
+        ("19700201", 1),  # in the future
+        ("", 1),
+        ("soon", 1),
+    ],
+)
+def test_a_study_older_than_the_limit_is_not_analysed(lab: Lab, study_date: str, analyses: int) -> None:
+    lab.max_study_age_days = 7
+    lab.rule()
+    lab.receive(study_date=study_date)
+    routed(lab)
+
+    assert len(lab.states()) == analyses
+
+
+def old_study(lab: Lab) -> None:
+    lab.max_study_age_days = 7
+    lab.rule()
+    lab.receive(study_date="19690101")
+    routed(lab)
+
+
+def test_an_old_study_is_explained(lab: Lab) -> None:
+    old_study(lab)
+
+    (decision,) = lab.look(decisions.all_of, STUDY)
+    assert (decision.rule, decision.taken) == ("cord", False)
+    assert "376 days before it came; brakes.max_study_age_days is 7" in decision.reasons[0]
+
+
+def test_an_old_study_that_is_asked_for_is_analysed_and_late_images_too(lab: Lab) -> None:
+    old_study(lab)
+    with lab.database.write() as session:
+        assert studies.ask_for(session, STUDY, who="anna")
+    routed(lab)
+    assert lab.states() == [JobState.QUEUED]
+    lab.receive(images=2, first=6, study_date="19690101")
+    routed(lab)
+
+    assert lab.states() == [JobState.SUPERSEDED, JobState.QUEUED]
+
+
+def test_asking_for_what_is_analysed_already_changes_nothing(lab: Lab) -> None:
+    lab.rule()
+    lab.receive()
+    routed(lab)
+    with lab.database.write() as session:
+        studies.ask_for(session, STUDY, who="anna")
+
+    assert routed(lab) == STUDY
+    assert lab.states() == [JobState.QUEUED]
+
+
+def test_a_study_ages_until_it_comes_and_no_longer(lab: Lab) -> None:
+    lab.max_study_age_days = 7
+    lab.rule()
+    lab.receive(images=6, study_date="19700110")
+    routed(lab)
+    lab.advance(30 * 86_400)
+    lab.receive(images=2, first=6, study_date="19700110")
+    routed(lab)
+
+    assert lab.states() == [JobState.SUPERSEDED, JobState.QUEUED]
+
+
+def test_a_study_nobody_sent_cannot_be_asked_for(lab: Lab) -> None:
+    with lab.database.write() as session:
+        assert not studies.ask_for(session, "1.2.3.4", who="anna")

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -74,3 +75,15 @@ def test_a_turn_that_broke_is_given_back_and_what_it_held_sent_again(
     (tmp_path / "out").mkdir()
 
     assert turn(lab, destination) == 2
+
+
+def test_a_destination_gets_no_more_within_an_hour_than_its_cap(
+    lab: Lab, destination: Destination, tmp_path: Path
+) -> None:
+    (tmp_path / "out").mkdir()
+    capped = replace(destination, most_per_hour=1)
+    first = [turn(lab, capped), turn(lab, capped)]
+    lab.advance(3600)
+
+    assert first == [1, None]
+    assert [turn(lab, capped), turn(lab, capped)] == [1, None]

@@ -1,0 +1,304 @@
+"""Retention: what goes, what never goes, and what happens to what comes after it."""
+
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+
+from dicom_ai.domain.destination import Destination
+from dicom_ai.domain.job import JobState
+from dicom_ai.pipeline import retain, route, send
+from dicom_ai.pipeline.retain import Removed
+from dicom_ai.storage import audit, decisions, holdings, outbox, results, retention, runs
+from dicom_ai.storage.database import Session
+from dicom_ai.storage.outbox import OutboxState
+from dicom_ai.storage.retention import DAY_S, Limits, Why
+from dicom_ai.storage.tables import InstanceRow, JobRow
+from tests.unit.pipeline.lab import SERIES, STUDY, Lab
+from tests.unit.pipeline.test_report import analysed, reported
+
+LIMITS = Limits(unwanted_s=DAY_S, analysed_s=7 * DAY_S, results_s=90 * DAY_S)
+LATE = "1.2.826.2.2"
+
+
+def retained(lab: Lab, limits: Limits = LIMITS) -> Removed:
+    return retain.run(lab.database, lab.files, limits)
+
+
+def standings(lab: Lab) -> set[str]:
+    with lab.database.read() as session:
+        return set(session.scalars(sa.select(InstanceRow.standing)))
+
+
+def on_disk(lab: Lab, folder: str) -> int:
+    return sum(path.is_file() for path in (lab.files.root / folder).rglob("*"))
+
+
+def why(lab: Lab) -> list[Why]:
+    return [item.why for item in lab.look(retention.holdings)]
+
+
+def unwanted(lab: Lab) -> None:
+    lab.rule(state="off")
+    lab.receive()
+    lab.advance(30)
+    route.run(lab.router)
+
+
+def sent(lab: Lab) -> None:
+    """One study, analysed and reported, both results of which are at the archive."""
+    analysed(lab)
+    reported(lab)
+    out = lab.folder / "out"
+    out.mkdir()
+    sender = lab.sender(Destination("pacs", "folder", {"folder": str(out)}))
+    turn = send.claim(sender, "sender", 60)
+    assert turn is not None
+    assert send.run(sender, turn) == 2
+
+
+def deleted(lab: Lab) -> None:
+    sent(lab)
+    lab.advance(7 * DAY_S)
+    assert retained(lab).images == 6
+
+
+def test_images_no_rule_wants_go_after_a_day_and_not_before(lab: Lab) -> None:
+    unwanted(lab)
+    lab.advance(DAY_S - 31)
+    assert retained(lab).images == 0
+    assert why(lab) == [Why.UNWANTED]
+    lab.advance(1)
+
+    assert retained(lab).images == 6
+    assert (standings(lab), on_disk(lab, "received")) == ({"deleted"}, 0)
+
+
+def test_analysed_images_go_a_week_after_their_results_were_sent(lab: Lab) -> None:
+    sent(lab)
+    lab.advance(7 * DAY_S - 1)
+    assert retained(lab).images == 0
+    assert why(lab) == [Why.SENT]
+    lab.advance(1)
+
+    assert retained(lab).images == 6
+    assert on_disk(lab, "received") == 0
+
+
+def test_rows_decisions_and_headers_stay(lab: Lab) -> None:
+    deleted(lab)
+
+    assert [decision.taken for decision in lab.look(decisions.all_of, STUDY)] == [True]
+    assert [run.state.value for run in lab.look(runs.all_of, STUDY)] == ["reported"]
+    assert standings(lab) == {"deleted"}
+
+
+def test_what_is_deleted_stands_in_the_audit_trail(lab: Lab) -> None:
+    deleted(lab)
+
+    with lab.database.read() as session:
+        (event,) = [event for event in audit.events(session) if event.action == "images deleted"]
+    assert event.subject == f"study {STUDY}"
+    assert event.detail == {"images": 6, "bytes": 6, "why": "analysed, every result sent"}
+
+
+def test_images_go_from_a_study_whose_rule_is_in_shadow_a_week_after_the_report(lab: Lab) -> None:
+    analysed(lab, state="shadow")
+    reported(lab)
+    lab.advance(7 * DAY_S)
+
+    assert retained(lab).images == 6
+
+
+def not_routed(lab: Lab) -> None:
+    lab.rule()
+    lab.receive()
+
+
+def queued(lab: Lab) -> None:
+    not_routed(lab)
+    lab.advance(30)
+    route.run(lab.router)
+
+
+def unsent(lab: Lab) -> None:
+    analysed(lab)
+    reported(lab)
+
+
+def refused(lab: Lab) -> None:
+    unsent(lab)
+    with lab.database.write() as session:
+        outbox.stop(session, 1, OutboxState.REFUSED, error="0x0122")
+        outbox.sent(session, 2)
+
+
+@pytest.mark.parametrize(
+    ("state", "reason"),
+    [
+        (not_routed, Why.ARRIVING),
+        (queued, Why.PENDING),
+        (analysed, Why.PENDING),
+        (unsent, Why.UNSENT),
+        (refused, Why.STUCK),
+    ],
+)
+def test_nothing_pending_is_ever_deleted(lab: Lab, state: object, reason: Why) -> None:
+    state(lab)  # type: ignore[operator]
+    lab.advance(1000 * DAY_S)
+
+    assert retained(lab).images == 0
+    assert why(lab) == [reason]
+    assert on_disk(lab, "received") == 6
+
+
+def test_results_of_a_run_stay_until_they_are_sent(lab: Lab) -> None:
+    unsent(lab)
+    lab.advance(1000 * DAY_S)
+
+    assert retained(lab).runs == 0
+    assert on_disk(lab, "results") == 2
+
+
+def test_results_go_after_ninety_days(lab: Lab) -> None:
+    sent(lab)
+    lab.advance(90 * DAY_S - 1)
+    assert retained(lab).runs == 0
+    lab.advance(1)
+
+    assert retained(lab).runs == 1
+    assert on_disk(lab, "results") == 0
+    assert lab.look(results.all_of, STUDY, lab.files.root) == ()
+
+
+def test_masks_go_with_the_images_they_were_made_of(lab: Lab) -> None:
+    sent(lab)
+    assert on_disk(lab, "analyses") > 0
+    lab.advance(7 * DAY_S)
+
+    assert retained(lab).analyses == 1
+    assert on_disk(lab, "analyses") == 0
+
+
+def test_a_limit_of_zero_keeps_for_ever(lab: Lab) -> None:
+    sent(lab)
+    lab.advance(1000 * DAY_S)
+
+    assert retained(lab, Limits(0, 0, 0)) == Removed(0, 0, 0)
+
+
+def begin(lab: Lab) -> None:
+    """Do the first step, and be killed."""
+    with lab.database.write() as session:
+        assert retention.begin(session, STUDY, LIMITS) == 6
+
+
+def test_killed_between_row_and_file_it_is_finished_later(lab: Lab) -> None:
+    unwanted(lab)
+    lab.advance(DAY_S)
+    begin(lab)
+    assert standings(lab) == {"deleting"}
+
+    assert retained(lab).images == 6
+    assert (standings(lab), on_disk(lab, "received")) == ({"deleted"}, 0)
+
+
+def test_killed_between_file_and_row_it_is_finished_later_and_no_image_counts_as_lost(lab: Lab) -> None:
+    unwanted(lab)
+    lab.advance(DAY_S)
+    begin(lab)
+    paths = [f"received/{SERIES}/{number}.dcm" for number in range(6)]
+    for path in paths[:3]:
+        lab.files.withdraw(path)
+    with lab.database.write() as session:
+        assert holdings.mark_missing(session, paths[:3]) == 0
+
+    assert retained(lab).images == 6
+    assert standings(lab) == {"deleted"}
+
+
+def test_an_interrupted_deletion_is_finished_even_where_retention_was_turned_off(lab: Lab) -> None:
+    unwanted(lab)
+    lab.advance(DAY_S)
+    begin(lab)
+
+    assert retained(lab, Limits(0, 0, 0)).images == 6
+
+
+def test_the_same_study_sent_again_is_kept_again_and_makes_no_second_result(lab: Lab) -> None:
+    deleted(lab)
+    lab.receive()
+    assert standings(lab) == {"kept"}
+    lab.advance(30)
+    route.run(lab.router)
+
+    assert [run.number for run in lab.look(runs.all_of, STUDY)] == [1]
+    assert JobState.QUEUED not in lab.states()
+    lab.advance(7 * DAY_S - 31)
+    assert retained(lab).images == 0
+
+
+def test_a_part_of_a_deleted_series_is_kept_and_explained_and_not_analysed(lab: Lab) -> None:
+    deleted(lab)
+    lab.receive(images=2)
+    lab.advance(30)
+    assert route.run(lab.router) == STUDY
+
+    assert [run.state.value for run in lab.look(runs.all_of, STUDY)] == ["reported"]
+    partly, rule = lab.look(decisions.all_of, STUDY)
+    assert partly.reasons == ("4 of its 6 images were deleted by retention: send the whole series again",)
+    assert (rule.rule, rule.taken) == ("cord", True)
+
+
+def test_a_new_series_of_a_study_whose_analysed_images_are_deleted_takes_no_report_away(lab: Lab) -> None:
+    deleted(lab)
+    lab.receive(series=LATE)
+    lab.advance(30)
+    route.run(lab.router)
+
+    assert [run.state.value for run in lab.look(runs.all_of, STUDY)] == ["reported"]
+    late = [decision for decision in lab.look(decisions.all_of, STUDY) if decision.series_uid == LATE]
+    assert [decision.taken for decision in late] == [False]
+    assert "send the whole study again" in late[0].reasons[0]
+
+
+def test_the_whole_study_sent_again_with_a_new_series_is_analysed_whole(lab: Lab) -> None:
+    deleted(lab)
+    lab.rule(take="all")
+    lab.receive()
+    lab.receive(series=LATE)
+    lab.advance(30)
+    route.run(lab.router)
+
+    with lab.database.read() as session:
+        assert waiting(session) == [SERIES, LATE]
+
+
+def waiting(session: Session) -> list[str]:
+    return list(session.scalars(sa.select(JobRow.series_uid).where(JobRow.state == "queued").order_by(JobRow.id)))
+
+
+def test_a_series_that_nobody_wanted_and_is_deleted_does_not_stop_the_others(lab: Lab) -> None:
+    unwanted(lab)
+    lab.advance(DAY_S)
+    retained(lab)
+    lab.rule()
+    lab.receive(series=LATE)
+    lab.advance(30)
+    route.run(lab.router)
+
+    with lab.database.read() as session:
+        assert waiting(session) == [LATE]
+
+
+def test_the_rates_count_what_came_and_what_went(lab: Lab) -> None:
+    deleted(lab)
+    found = lab.look(retention.rates)
+
+    assert found.deleted == pytest.approx(6 / 7, rel=0.01)
+
+
+def test_empty_folders_go_too(lab: Lab) -> None:
+    deleted(lab)
+
+    assert not Path(lab.files.root / "received" / SERIES).exists()
