@@ -13,6 +13,7 @@ from dicom_ai.domain.image import Volume
 from dicom_ai.measurements.cord_findings import cord_findings
 from dicom_ai.measurements.radiograph_findings import posture, radiograph_findings
 from dicom_ai.measurements.spinal_cord_csa import CordProfile, measure_cord
+from dicom_ai.measurements.vertebrae import vertebra_findings
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,9 +53,15 @@ def measure_radiograph_of(analysis: SeriesAnalysis, levels: Sequence[VertebraLab
     return Measured(analysis, found)
 
 
+def measure_vertebrae_of(analysis: SeriesAnalysis, levels: Sequence[VertebraLabel]) -> Measured:
+    """Measure the vertebrae and discs of a sagittal series."""
+    return Measured(analysis, vertebra_findings(analysis.source, analysis.segmentation))
+
+
 MEASURERS: dict[str, Callable[[SeriesAnalysis, Sequence[VertebraLabel]], Measured]] = {
     "spinal_cord_csa": measure_cord_of,
     "radiograph_vertebrae": measure_radiograph_of,
+    "vertebrae": measure_vertebrae_of,
 }
 """Name in a model's manifest (measurements) -> what it measures."""
 

@@ -185,7 +185,7 @@ _ROWS = (
     ),
     MeasurementDefinition(
         "volume",
-        "Volume of {site}",
+        "Disc volume at {site}",
         "mm3",
         0,
         "number of voxels of the segment x volume of a voxel",
@@ -216,8 +216,8 @@ _ROWS = (
     ),
 )
 
-_FOUR_SIDES = "lateral film; the body is whole and has four sides; its anterior side is known"
-_IN_MM = f"{_FOUR_SIDES}; the film is calibrated at the patient"
+_FOUR_SIDES = "lateral film or sagittal MR; the body is whole and has four sides; its anterior side is known"
+_IN_MM = f"{_FOUR_SIDES}; a film is calibrated at the patient"
 
 _RADIOGRAPH_ROWS = (
     MeasurementDefinition(
@@ -269,6 +269,57 @@ _RADIOGRAPH_ROWS = (
         f"{_FOUR_SIDES}; the model draws curved endplates",
         "as the anterior height",
         "ratio",
+    ),
+    MeasurementDefinition(
+        "body_depth",
+        "Depth of {site}",
+        "mm",
+        1,
+        "mean length of the two endplates from the posterior to the anterior corner",
+        _FOUR_SIDES,
+        "corners: this project",
+        "length",
+    ),
+    MeasurementDefinition(
+        "compress_ratio",
+        "Compression ratio of {site}",
+        "1",
+        2,
+        "mean of anterior, middle and posterior height / mean of the same of the bodies above and below",
+        f"{_FOUR_SIDES}, and so is a neighbour",
+        "this project, after Genant 1993",
+        "ratio",
+    ),
+    MeasurementDefinition(
+        "disc_height",
+        "Disc height at {site}",
+        "mm",
+        1,
+        "mean distance of the corners that face each other across the disc, median over the middle slices",
+        "sagittal MR; both bodies are whole and have four sides",
+        "this project",
+        "height",
+    ),
+    MeasurementDefinition(
+        "disc_angle",
+        "Disc angle at {site}",
+        "deg",
+        0,
+        "angle between the endplates that face each other across the disc, median over the middle slices",
+        "as the height of a disc",
+        "Cobb 1948",
+        "angle",
+        sign="positive: opens forwards",
+    ),
+    MeasurementDefinition(
+        "disc_volume",
+        "Disc volume at {site}",
+        "mm3",
+        0,
+        "number of voxels x volume of a voxel",
+        "the disc is seen",
+        "this project",
+        "volume",
     ),
     MeasurementDefinition(
         "slip",
