@@ -185,7 +185,7 @@ _ROWS = (
     ),
     MeasurementDefinition(
         "volume",
-        "Disc volume at {site}",
+        "Volume of {site}",
         "mm3",
         0,
         "number of voxels of the segment x volume of a voxel",
