@@ -7,8 +7,9 @@ DICOM_AI_NODE__PORT=104 overrides `port` of `[node]`. A key that does not exist 
 import json
 import os
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
@@ -273,26 +274,35 @@ def read_settings(path: Path | None = None) -> Settings:
     path = path or _file_from_environment()
     place = str(path) if path else "settings"
     try:
-        content = tomllib.loads(path.read_text(encoding="utf-8")) if path else {}
-        _refuse_unknown_variables()
-        return Settings(**content)
+        return parse_settings(path.read_text(encoding="utf-8") if path else "", place=place)
     except OSError as error:
         raise ConfigError(f"{place}: {error.strerror}") from error
+
+
+def parse_settings(text: str, *, place: str) -> Settings:
+    """Return the settings of a TOML text and the environment. Raises ConfigError that names the place and the key."""
+    try:
+        content = tomllib.loads(text)
+        _refuse_unknown_variables()
+        return Settings(**content)
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{place}: {error}") from error
     except ValidationError as error:
         raise ConfigError(f"{place}: {'; '.join(_complaints(error))}") from error
 
 
-def as_toml() -> str:
-    """Return a settings file with every key, its description and its default, all commented out."""
+def as_toml(values: Mapping[str, Mapping[str, str]] = MappingProxyType({})) -> str:
+    """Return a settings file with every key, its description and its default, commented out where no value is given.
+
+    values: table -> key -> value as TOML text. One entry of [[peers]] and of [[destinations]] can be given.
+    """
     lines = [
         "# Settings of dicom-ai: every key, commented out, with its default. Copy to /etc/dicom-ai/dicom-ai.toml.",
         "# An environment variable goes before this file: DICOM_AI_NODE__PORT=104 sets port of [node].",
     ]
     for name, field in Settings.model_fields.items():
         lines.append("")
-        lines += _section_lines(name, field.annotation)
+        lines += _section_lines(name, field.annotation, values.get(name, {}))
     return "\n".join(lines) + "\n"
 
 
@@ -306,15 +316,17 @@ _EXAMPLES: dict[str, tuple[tuple[str, str], ...]] = {
 }
 
 
-def _section_lines(name: str, annotation: Any) -> Iterator[str]:
+def _section_lines(name: str, annotation: Any, values: Mapping[str, str]) -> Iterator[str]:
     repeated = name in _EXAMPLES
     section: type[Section] = annotation.__args__[0] if repeated else annotation
     yield f"# {(section.__doc__ or '').strip()}"
-    yield f"# [[{name}]]" if repeated else f"[{name}]"
+    header = f"[[{name}]]" if repeated else f"[{name}]"
+    yield header if values or not repeated else f"# {header}"
     examples = dict(_EXAMPLES.get(name, ()))
     for key, field in section.model_fields.items():
         yield f"# {field.description}"
-        yield f"# {key} = {examples.get(key) or _toml(field.default)}"
+        default = f"# {key} = {examples.get(key) or _toml(field.default)}"
+        yield f"{key} = {values[key]}" if key in values else default
 
 
 def _toml(value: Any) -> str:

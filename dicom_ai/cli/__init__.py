@@ -18,6 +18,7 @@ COMMANDS: dict[str, str] = {
     "listen": "Run the receiving process.",
     "work": "Run a worker process.",
     "schedule": "Run the clock process.",
+    "init": "Write the settings of a new node, and say what to type into the PACS.",
     "db": "Create or upgrade the database.",
     "status": "Say what waits, for whom, and why.",
     "analyse": "Ask for a study the node has, whatever its age.",

@@ -1,0 +1,67 @@
+"""dicom-ai init: a settings file from answers or options, and the row for the PACS."""
+
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from dicom_ai.cli import init
+from dicom_ai.errors import ConfigError
+from dicom_ai.settings import Settings, read_settings
+
+OPTIONS = ["--ae-title", "SPINE_AI", "--port", "11113", "--pacs-ae-title", "PACS", "--pacs-host", "192.0.2.10"]
+
+
+def run(file: Path, *arguments: str, typed: str | None = None) -> Result:
+    return CliRunner().invoke(init.command, [str(file), *arguments], input=typed, standalone_mode=False)
+
+
+def test_the_options_are_what_the_node_reads(tmp_path: Path) -> None:
+    file = tmp_path / "etc" / "node.toml"
+    run(file, *OPTIONS, "--pacs-port", "104", "--data-dir", "/data")
+    read = read_settings(file)
+
+    assert (read.node.ae_title, read.node.port, str(read.storage.data_dir)) == ("SPINE_AI", 11113, "/data")
+    assert [(peer.ae_title, peer.addresses) for peer in read.peers] == [("PACS", ("192.0.2.10",))]
+    (pacs,) = read.destinations
+    assert (pacs.name, pacs.kind) == ("pacs", "c_store")
+    assert pacs.parameters == {"host": "192.0.2.10", "port": 104, "called_ae_title": "PACS"}
+
+
+def test_what_was_not_asked_keeps_its_default_and_its_explanation(tmp_path: Path) -> None:
+    run(tmp_path / "node.toml", *OPTIONS, "--pacs-port", "104")
+
+    assert read_settings(tmp_path / "node.toml").timing == Settings().timing
+    assert "# A series may be analysed when no image came for this long." in (tmp_path / "node.toml").read_text()
+
+
+def test_it_asks_for_what_it_is_not_told_and_prints_the_row_for_the_pacs(tmp_path: Path) -> None:
+    result = run(tmp_path / "node.toml", typed="\n\nPACS\n127.0.0.1\n\n")
+
+    assert "AE title DICOM_AI   host 127.0.0.1   port 11112   TLS no" in result.output
+    assert read_settings(tmp_path / "node.toml").destinations[0].parameters["port"] == 104
+
+
+def test_a_file_that_is_there_is_not_overwritten(tmp_path: Path) -> None:
+    (tmp_path / "node.toml").write_text("mine")
+    error = run(tmp_path / "node.toml", *OPTIONS, "--pacs-port", "104").exception
+
+    assert isinstance(error, ConfigError)
+    assert (tmp_path / "node.toml").read_text() == "mine"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (["--ae-title", "FAR_TOO_LONG_AN_AE_TITLE"], "ae_title"),
+        (["--pacs-host", "127.0.0.1", "--pacs-port", "11113"], "is this node itself"),
+    ],
+)
+def test_answers_that_no_node_would_start_with_write_nothing(
+    tmp_path: Path, arguments: list[str], complaint: str
+) -> None:
+    error = run(tmp_path / "node.toml", *OPTIONS, "--pacs-port", "104", *arguments).exception
+
+    assert isinstance(error, ConfigError)
+    assert complaint in str(error)
+    assert not (tmp_path / "node.toml").exists()
