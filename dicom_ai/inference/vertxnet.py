@@ -42,8 +42,9 @@ BODY_PX, SIZES = 30.0, (11.0, 55.0)
 """Size of a body on the grid of the second pass; the network was trained for 13 to 48."""
 LONGEST_SIDE, SMALLEST_SIDE = 1536, 96
 OVERLAP = 0.5
-STEPS, ALIKE = ((0.75, 1.75), (2.1, 2.9)), 1.35
-"""Between centres, in bodies: to the next one, over a missing one. Neighbours differ in size by less than ALIKE."""
+STEPS, ALIKE, SURE_BODY = ((0.85, 1.65), (2.1, 2.9)), 1.3, 0.7
+"""Between centres, in bodies: to the next one, over a missing one. Neighbours differ in size by less than ALIKE, and
+their mean probability is at least SURE_BODY: only then levels are counted past them."""
 LEAST_BODIES = 2
 SURE_SIDE = 0.25
 """Mean difference between front probability on both sides of the bodies from which the image itself is sure."""
@@ -284,13 +285,16 @@ def countable(column: Column) -> tuple[bool, ...]:
 
 
 def _regular(column: Column, above: int) -> bool:
-    """Whether the step from one body of the row to the next is one body, or clearly one missing body, long."""
+    """Whether the step from one body of the row to the next is one body, or clearly one missing body, long.
+
+    A body that fell apart makes two short steps; one that ran together with the next is larger than its neighbours.
+    """
     upper, lower = column.row[above], column.row[above + 1]
     references = (upper is column.c2) + (lower is column.s1)
     height = lower.size if upper is column.c2 else upper.size if references else (upper.size + lower.size) / 2
     step = float(np.linalg.norm(lower.centre - upper.centre)) / height
     alike = bool(references) or 1 / ALIKE <= upper.size / lower.size <= ALIKE
-    return alike and any(low <= step <= high for low, high in STEPS)
+    return alike and min(upper.score, lower.score) >= SURE_BODY and any(low <= step <= high for low, high in STEPS)
 
 
 def _unnamed(one: VertebraLabel, place: int) -> VertebraLabel:
