@@ -25,6 +25,7 @@ class BrightCord:
     vertebrae: tuple[VertebraLabel, ...] = ()
     refuses: str = ""
     error: Exception | None = None
+    measurements: tuple[str, ...] = ("spinal_cord_csa",)
 
     @property
     def reference(self) -> ModelReference:
@@ -42,7 +43,7 @@ class BrightCord:
             data=(),
             input=InputSpec(kind="volume", modalities=("MR",)),
             outputs=(),
-            measurements=("spinal_cord_csa",),
+            measurements=self.measurements,
             weights=(),
         )
 

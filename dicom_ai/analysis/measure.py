@@ -12,6 +12,7 @@ from dicom_ai.domain.findings import Finding, VertebraLabel
 from dicom_ai.domain.image import Volume
 from dicom_ai.measurements.cord_findings import cord_findings
 from dicom_ai.measurements.radiograph_findings import posture, radiograph_findings
+from dicom_ai.measurements.segment_volume import segment_volumes
 from dicom_ai.measurements.spinal_cord_csa import CordProfile, measure_cord
 from dicom_ai.measurements.vertebrae import vertebra_findings
 
@@ -58,17 +59,25 @@ def measure_vertebrae_of(analysis: SeriesAnalysis, levels: Sequence[VertebraLabe
     return Measured(analysis, vertebra_findings(analysis.source, analysis.segmentation))
 
 
+def measure_volumes_of(analysis: SeriesAnalysis, levels: Sequence[VertebraLabel]) -> Measured:
+    """Measure the volume of every segment."""
+    return Measured(analysis, segment_volumes(analysis.source, analysis.segmentation))
+
+
 MEASURERS: dict[str, Callable[[SeriesAnalysis, Sequence[VertebraLabel]], Measured]] = {
     "spinal_cord_csa": measure_cord_of,
     "radiograph_vertebrae": measure_radiograph_of,
     "vertebrae": measure_vertebrae_of,
+    "volume": measure_volumes_of,
 }
 """Name in a model's manifest (measurements) -> what it measures."""
 
 
 def _measured(analysis: SeriesAnalysis, analyses: Sequence[SeriesAnalysis]) -> Measured:
     levels = levels_for(analysis, analyses)
-    parts = [MEASURERS[name](analysis, levels) for name in analysis.measurements if name in MEASURERS]
+    # A model whose manifest names no measurement still says how much of each structure it found.
+    names = [name for name in analysis.measurements if name in MEASURERS] or ["volume"]
+    parts = [MEASURERS[name](analysis, levels) for name in names]
     return Measured(
         analysis,
         findings=tuple(finding for part in parts for finding in part.findings),

@@ -86,6 +86,15 @@ def test_levels_do_not_cross_frames_of_reference(tmp_path):
     assert not any(finding["level"] for finding in made.findings["series"][0]["findings"])
 
 
+def test_a_model_that_names_no_measurement_says_how_much_it_found(cord_series, tmp_path):
+    made = report([analyse_series(cord_series, BrightCord(measurements=()))], out=tmp_path)
+
+    (finding,) = made.findings["series"][0]["findings"]
+    (volume,) = finding["quantities"]
+    assert volume["name"] == "Volume of Spinal cord"
+    assert volume["value"] == pytest.approx(40 * np.pi * RADIUS_MM**2, rel=0.03)
+
+
 def test_nothing_found_is_a_report_without_a_seg(tmp_path):
     series = write_cord_series(tmp_path / "empty")
     analysis = analyse_series(series, BrightCord())
