@@ -19,6 +19,7 @@ COMMANDS: dict[str, str] = {
     "work": "Run a worker process.",
     "schedule": "Run the clock process.",
     "init": "Write the settings of a new node, and say what to type into the PACS.",
+    "doctor": "Say whether the node would work, and what its destinations will store.",
     "db": "Create or upgrade the database.",
     "status": "Say what waits, for whom, and why.",
     "analyse": "Ask for a study the node has, whatever its age.",

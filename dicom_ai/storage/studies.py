@@ -139,6 +139,11 @@ def age_of(session: Session, study_uid: str) -> StudyAge:
     return StudyAge(row.study_date, row.first_received_at, row.asked_at is not None)
 
 
+def last_received_at(session: Session) -> float | None:
+    """Return when the last image came; None before the first."""
+    return session.scalar(sa.select(sa.func.max(StudyRow.last_received_at)))
+
+
 def ask_for(session: Session, study_uid: str, *, who: str) -> bool:
     """Note that a person wants a study analysed whatever its age, and let it be routed again; False where unknown."""
     lock_study(session, study_uid)

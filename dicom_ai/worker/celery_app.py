@@ -37,6 +37,15 @@ def make_celery(broker_url: str) -> Celery:
     return celery
 
 
+def reach(broker_url: str) -> None:
+    """Raise Unavailable unless the broker answers."""
+    try:
+        with make_celery(broker_url).connection_for_write() as connection:
+            connection.ensure_connection(max_retries=1, timeout=5)
+    except (OperationalError, OSError) as error:
+        raise Unavailable(f"broker: {error}") from error
+
+
 class Bell:
     """Rings for a queue."""
 
