@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import numpy as np
 from scipy import ndimage
@@ -225,12 +226,15 @@ def _discs(
 
 def _gap_of(centre: np.ndarray, column: Sequence[np.ndarray]) -> int:
     """Return the place of the bone above a disc: -1 where it lies above the first."""
-    nearest = int(np.argmin([np.linalg.norm(centre - bone) for bone in column]))
-    before, after = column[max(0, nearest - 1)], column[min(len(column) - 1, nearest + 1)]
-    downwards = (
-        float((centre - column[nearest]) @ (after - before)) if len(column) > 1 else float((centre - column[0])[1])
-    )
-    return nearest if downwards > 0 else nearest - 1
+    middles = [(above + below) / 2 for above, below in pairwise(column)]
+    if not middles:
+        return 0 if centre[1] > column[0][1] else -1
+    first, last = column[1] - column[0], column[-1] - column[-2]
+    if float((centre - column[0]) @ first) < 0:
+        return -1
+    if float((centre - column[-1]) @ last) > 0:
+        return len(column) - 1
+    return int(np.argmin([np.linalg.norm(centre - middle) for middle in middles]))
 
 
 def _canal(labels: np.ndarray, mask: np.ndarray) -> int | None:

@@ -154,7 +154,7 @@ def _vertebra(
         quantities = tuple(quantity(key, one.median(value), reason=NO_BODY) for key, value in _NUMBERS)
         quantities += (_compression(row, place),)
     notes = (LOCATED,) if located else ()
-    return _finding(source, segmentation, one.segment, quantities, (*notes, *_level_notes(one.label)))
+    return _finding(source, segmentation, one.segment, quantities, [one.label], notes)
 
 
 def _compression(row: Sequence[MeasuredBody], place: int) -> Quantity:
@@ -185,7 +185,7 @@ def _disc(
         quantity("disc_volume", volume_mm3),
     )
     labels = [one.label for one in (*above[-1:], *below[:1])]
-    return _finding(source, segmentation, disc, quantities, _level_notes(*labels))
+    return _finding(source, segmentation, disc, quantities, labels)
 
 
 def _across(
@@ -204,7 +204,7 @@ def _across(
     return heights, angles
 
 
-def _level_notes(*labels: VertebraLabel) -> tuple[str, ...]:
+def _level_notes(labels: Sequence[VertebraLabel]) -> tuple[str, ...]:
     anchors = sorted({label.anchor for label in labels if label.anchor})
     unknown = any(label.level is None for label in labels)
     return (*(f"level {anchor}" for anchor in anchors), *((NO_LEVEL,) if unknown else ()))
@@ -215,14 +215,15 @@ def _finding(
     segmentation: Segmentation,
     segment: Segment,
     quantities: tuple[Quantity, ...],
-    notes: tuple[str, ...],
+    vertebrae: Sequence[VertebraLabel],
+    notes: tuple[str, ...] = (),
 ) -> Finding | None:
-    labels = segmentation.labels
-    index = _middle_slice(labels, segment.number)
-    mask = labels[index] == segment.number
+    index = _middle_slice(segmentation.labels, segment.number)
+    mask = segmentation.labels[index] == segment.number
     if not mask.any():
         return None
-    doubtful = bool(notes) or any(one.value is None for one in quantities)
+    doubtful = any(one.qualified or one.level is None for one in vertebrae)
+    doubtful = doubtful or any(one.value is None for one in quantities)
     return Finding(
         structure=segment.structure,
         site=segment.structure.level or segment.structure.name,
@@ -232,7 +233,7 @@ def _finding(
         tracking_uid=segment.tracking_uid,
         quantities=quantities,
         quality=Quality.WARN if doubtful else Quality.PASS,
-        notes=notes,
+        notes=(*notes, *_level_notes(vertebrae)),
         contour=Contour(source.series_uid, index, outer_contour(mask)),
         segment_number=segment.number,
     )

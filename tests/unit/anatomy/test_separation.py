@@ -91,3 +91,14 @@ def test_an_empty_map_has_no_parts():
     parts = separate(np.zeros((8, 40, 40), np.uint8), VALUES, SPACING)
 
     assert parts.vertebrae == () and parts.discs == () and parts.sacrum is None and parts.canal is None
+
+
+def test_discs_of_a_steep_column_each_keep_their_own_gap():
+    parts = separate(column([1, 1, 1, 1]), VALUES, SPACING)
+    steep = column([1, 1, 1, 1])
+    for row in range(steep.shape[1]):
+        steep[:, row] = np.roll(steep[:, row], row // 6 - 12, axis=1)
+
+    leaning = separate(steep, VALUES, SPACING)
+
+    assert [(disc.above, disc.below) for disc in leaning.discs] == [(disc.above, disc.below) for disc in parts.discs]

@@ -1,5 +1,7 @@
 """Heights, depth and disc numbers of drawn bodies whose sizes are known."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -123,8 +125,6 @@ def test_a_body_cut_by_the_border_gives_the_reason_instead_of_numbers():
 
 
 def test_c2_is_located_and_not_measured():
-    from dataclasses import replace
-
     source, segmentation = drawn()
     vertebrae = (replace(segmentation.vertebrae[0], level="C2"), *segmentation.vertebrae[1:])
 
@@ -140,3 +140,13 @@ def test_axial_slices_are_not_measured():
     axial = SourceImage("1.2", "1.2.3", volume, source.frames)
 
     assert vertebra_findings(axial, segmentation) == ()
+
+
+def test_a_level_in_doubt_makes_the_finding_a_warning():
+    source, segmentation = drawn()
+    sure = vertebra_findings(source, segmentation)[1]
+    vertebrae = tuple(replace(one, qualified=True, anchor="counted") for one in segmentation.vertebrae)
+    doubtful = vertebra_findings(source, replace(segmentation, vertebrae=vertebrae))[1]
+
+    assert (sure.quality, doubtful.quality) == ("pass", "warn")
+    assert doubtful.notes == ("level counted",)
