@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 
 from dicom_ai.domain.result import ResultKind
 from dicom_ai.storage import audit
-from dicom_ai.storage.database import now
+from dicom_ai.storage.database import lock_study, now
 from dicom_ai.storage.tables import JobRow, OutboxRow, PauseRow, ResultRow, RunJobRow
 
 _PENDING = OutboxRow.state.in_(("waiting", "unknown"))  # outbox.PENDING, which stands on this module
@@ -55,6 +55,7 @@ class Pause:
 
 def pause(session: Session, subject: Subject, *, who: str, why: str) -> bool:
     """Hold what would be sent of a subject from now on; False, and nothing changes, where it is held already."""
+    lock_study(session, f"pause of {subject.text}")  # no study: any word makes one wait for the other
     if session.get(PauseRow, (subject.kind, subject.name)) is not None:
         return False
     session.add(PauseRow(kind=subject.kind, name=subject.name, since=now(session), who=who, why=why))

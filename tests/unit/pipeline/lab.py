@@ -39,9 +39,11 @@ class Lab:
     max_study_age_days: float = 0
     predictor: BrightCord = field(default_factory=lambda: BrightCord("cord"))
     broken_disk: bool = False
+    database_url: str = ""
 
     def __post_init__(self) -> None:
-        self.database = Database(f"sqlite:///{self.folder / 'node.db'}", clock=lambda: self.at)
+        url = self.database_url or f"sqlite:///{self.folder / 'node.db'}"
+        self.database = Database(url, clock=lambda: self.at)
         schema.upgrade(self.database)
         self.files = FileStore(self.folder / "data")
 
