@@ -11,7 +11,7 @@ def body(
 ) -> Body:
     """Facing right, 50 deep; front and back heights grow downwards."""
     points = [(0, top), (50, top), (50, top + front), (0, top + back)]
-    return Body(*(np.array(point) + (shift, 0) for point in points), middle)
+    return Body(*(np.add(point, (shift, 0)) for point in points), middle)
 
 
 def mirrored(one: Body) -> Body:
