@@ -86,7 +86,7 @@ def stamp(result: Dataset, header: Dataset, identity: ResultIdentity) -> None:
         setattr(result, f"{keyword}Date", date)
         setattr(result, f"{keyword}Time", time)
     for equipment in result.get("ContributingEquipmentSequence", []):
-        if "ContributionDateTime" in equipment and equipment.get("Manufacturer") == "Highdicom":
+        if "ContributionDateTime" in equipment and str(equipment.get("Manufacturer")).startswith("Highdicom"):
             equipment.ContributionDateTime = f"{date}{time}{offset}"
 
 

@@ -1,6 +1,6 @@
 """Segmentations as DICOM SEG (PS3.3 A.51) on the grid of their source: BINARY for viewers, FRACTIONAL for reuse."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,11 +10,12 @@ from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence as Items
 from pydicom.sr.codedict import codes
 
+from dicom_ai.dicom import seg_frames
 from dicom_ai.dicom.codes import ANATOMICAL_STRUCTURE, level_modifier, structure_code
 from dicom_ai.dicom.result_stamp import MANUFACTURER, stamp, stated, without_name
 from dicom_ai.dicom.source_headers import Sources, source_headers
 from dicom_ai.domain.findings import Segment, Segmentation, StructureKind
-from dicom_ai.domain.image import Radiograph, SourceImage
+from dicom_ai.domain.image import Radiograph, SourceFrame, SourceImage
 from dicom_ai.domain.model import ModelReference
 from dicom_ai.domain.result import ResultIdentity
 from dicom_ai.errors import DicomAiError, RejectedInput
@@ -100,19 +101,46 @@ def _written(
     sources: Sources, source: SourceImage, mask: _Mask, *, identity: ResultIdentity, model: ModelReference
 ) -> Dataset:
     headers = _headers_in_order(sources, source)
-    seg = hd.seg.Segmentation(
-        source_images=[without_name(header) for header in headers],
-        pixel_array=_in_stored_order(mask.pixels, source, len(headers)),
-        segment_descriptions=[_description(segment, model) for segment in mask.segments],
-        content_label="AI_SEG",
-        content_description="AI result, research use only",
-        omit_empty_frames=True,
-        **mask.kind,
-        **stated(identity, [model], what=mask.what),
-    )
-    _mend(seg, headers[0], source)
-    stamp(seg, headers[0], identity)
-    return seg
+    pixels = _in_stored_order(mask.pixels, source, len(headers))
+
+    def made(content: np.ndarray) -> Dataset:
+        seg = hd.seg.Segmentation(
+            source_images=[without_name(header) for header in headers],
+            pixel_array=content,
+            segment_descriptions=[_description(segment, model) for segment in mask.segments],
+            content_label="AI_SEG",
+            content_description="AI result, research use only",
+            omit_empty_frames=True,
+            **mask.kind,
+            **stated(identity, [model], what=mask.what),
+        )
+        _mend(seg, headers[0], source)
+        stamp(seg, headers[0], identity)
+        return seg
+
+    return _quickly(pixels, mask, source, made) or made(pixels)
+
+
+def _quickly(
+    pixels: np.ndarray, mask: _Mask, source: SourceImage, made: Callable[[np.ndarray], Dataset]
+) -> Dataset | None:
+    """Return the SEG made from a small one, or None where that is no gain or not possible."""
+    binary = mask.kind["segmentation_type"] is hd.seg.SegmentationTypeValues.BINARY
+    if not binary or isinstance(source.image, Radiograph) or pixels[0].size % 8:
+        return None
+    pairs = seg_frames.pairs_of(pixels, len(mask.segments))
+    chosen = seg_frames.chosen_pairs(pairs)
+    if len(pairs) < 2 * len(chosen) or len({number for number, _ in pairs}) < len(mask.segments):
+        return None
+    template = made(seg_frames.mask_of(pixels, chosen))
+    if not seg_frames.fits(template):
+        return None
+    return seg_frames.expanded(template, pixels, pairs, _stored_frames(source))
+
+
+def _stored_frames(source: SourceImage) -> list[SourceFrame]:
+    """Return the frames of the source in the order of _in_stored_order."""
+    return sorted(source.frames, key=lambda frame: frame.frame_number or 0)
 
 
 def _check_labels(source: SourceImage, segmentation: Segmentation) -> None:

@@ -44,13 +44,17 @@ def source_headers(sources: Sources, *, only: frozenset[str] | None = None) -> d
 
     only: the SOP Instance UIDs that are needed; files of a Series that are not are not even opened.
     """
-    headers = (normalised(dataset) for dataset in _datasets(sources, only))
+    headers = _headers(sources, only)
     return {str(header.SOPInstanceUID): header for header in headers if only is None or header.SOPInstanceUID in only}
 
 
 def normalised(dataset: Dataset) -> Dataset:
     """Return a copy without pixels, with every type 2 attribute, and with malformed values emptied."""
-    header = copy.deepcopy(_without_pixels(dataset))
+    return _normalise(copy.deepcopy(_without_pixels(dataset)))
+
+
+def _normalise(header: Dataset) -> Dataset:
+    """Mend a header in place and return it."""
     for keyword in _TYPE_2:
         if keyword not in header:
             setattr(header, keyword, "")
@@ -64,12 +68,12 @@ def normalised(dataset: Dataset) -> Dataset:
     return header
 
 
-def _datasets(sources: Sources, only: frozenset[str] | None) -> Iterator[Dataset]:
+def _headers(sources: Sources, only: frozenset[str] | None) -> Iterator[Dataset]:
     if isinstance(sources, Series):
         wanted = (i for i in sources.instances if only is None or i.sop_instance_uid in only)
         sources = [instance.path for instance in wanted if instance.path is not None]
-    for source in sources:
-        yield source if isinstance(source, Dataset) else _read(source)
+    for source in sources:  # what is read here belongs to nobody else and needs no deep copy
+        yield normalised(source) if isinstance(source, Dataset) else _normalise(_without_pixels(_read(source)))
 
 
 def _read(path: Path) -> Dataset:
