@@ -87,7 +87,7 @@ def score_view(view: Film, segmentation: Segmentation, measured: dict[str, float
         levels_right=sum(named[level] == level for level in found),
         levels_wrong=sum(named[level] not in (None, level) for level in found) + _false_ends(levels, masks, truth),
         levels_withheld=sum(named[level] is None for level in found),
-        extra=sum((mask & everything).sum() < 0.2 * mask.sum() for mask in masks.values()),
+        extra=sum(bool((mask & everything).sum() < 0.2 * mask.sum()) for mask in masks.values()),
         side=_side(segmentation, mirrored),
         angles={key: (value, _marked(view, key, mirrored)) for key, value in measured.items()},
     )

@@ -1,5 +1,7 @@
 """Scores of a segmentation that is known to be right, wrong, or empty."""
 
+import json
+
 import numpy as np
 
 from dicom_ai.domain.findings import Segment, Segmentation, Structure, StructureKind, VertebraLabel
@@ -69,6 +71,12 @@ def test_nothing_found_scores_nothing():
 
     assert (score.found, score.extra, score.side) == (0, 0, "withheld")
     assert totals([score])["found"] == 0.0
+
+
+def test_totals_can_be_written_as_json():
+    score = score_view(film(), drawn(LEVELS), {}, mirrored=False)
+
+    assert json.loads(json.dumps(totals([score, score])))["bodies"] == 6
 
 
 def test_a_mirrored_view_mirrors_its_corners():
