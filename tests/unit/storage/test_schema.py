@@ -6,6 +6,7 @@ import sqlalchemy as sa
 from dicom_ai.errors import ConfigError
 from dicom_ai.storage import schema
 from dicom_ai.storage.database import Database
+from tests.unit.storage.test_runs import CORD, receive, routed, work
 
 
 def test_the_migrations_make_the_tables_of_this_release(database: Database) -> None:
@@ -36,3 +37,13 @@ def test_the_database_of_a_newer_release_is_refused(database: Database) -> None:
         schema.upgrade(database)
     with pytest.raises(ConfigError, match=r"at revision 9999"):
         schema.require_newest(database)
+
+
+def test_an_upgrade_keeps_studies_and_the_work_that_waits(database: Database) -> None:
+    receive(database)
+    routed(database, CORD)
+    schema.downgrade(database, to="0002")
+    schema.upgrade(database)
+
+    assert schema.drift(database) == []
+    assert work(database).series_uid == "1.2.1"
