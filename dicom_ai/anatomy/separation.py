@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from itertools import pairwise
 
 import numpy as np
 from scipy import ndimage
@@ -13,6 +12,9 @@ DEEPEST_MM = 9.0
 LEAST_STEP_MM = 9.0
 """Centres of two vertebrae are at least this far apart from head to foot."""
 LEAST_SEED_MM3, LEAST_DISC_MM3 = 60.0, 100.0
+JOINED_SHARE = 0.25
+"""A piece of disc with at least this share in a second gap is two discs that touch."""
+_NO_GAP = -2
 LEAST_BONE_MM3 = 800.0
 """The body of a small neck vertebra."""
 LEAST_SHARE = 0.12
@@ -210,31 +212,39 @@ def _discs(
     pieces, count = ndimage.label(mask, np.ones((3, 3, 3), bool))
     if not count or not column:
         return ()
-    centres = [np.array(ndimage.center_of_mass(labels == number)) * spacing_mm for number in column]
-    gaps: dict[int, list[int]] = {}
+    centres = np.array([ndimage.center_of_mass(labels == number) for number in column]) * spacing_mm
+    gaps = np.full(mask.shape, _NO_GAP, np.int32)
     for piece, size in enumerate(np.bincount(pieces.ravel())[1:], start=1):
         if size * float(np.prod(spacing_mm)) >= LEAST_DISC_MM3:
-            centre = np.array(ndimage.center_of_mass(pieces == piece)) * spacing_mm
-            gaps.setdefault(_gap_of(centre, centres), []).append(piece)
+            points = np.argwhere(pieces == piece)
+            gaps[tuple(points.T)] = _one_or_split(_gaps_of(points * spacing_mm, centres))
     found, number = [], int(labels.max())
-    for gap in sorted(gaps):
-        number += 1
-        labels[np.isin(pieces, gaps[gap]) & (labels == 0)] = number
-        found.append(Disc(number, gap if gap >= 0 else None, gap + 1 if gap + 1 < len(column) else None))
+    for gap in (int(gap) for gap in np.unique(gaps) if gap != _NO_GAP):
+        own = (gaps == gap) & (labels == 0)
+        if own.any():
+            number += 1
+            labels[own] = number
+            found.append(Disc(number, gap if gap >= 0 else None, gap + 1 if gap + 1 < len(column) else None))
     return tuple(found)
 
 
-def _gap_of(centre: np.ndarray, column: Sequence[np.ndarray]) -> int:
-    """Return the place of the bone above a disc: -1 where it lies above the first."""
-    middles = [(above + below) / 2 for above, below in pairwise(column)]
-    if not middles:
-        return 0 if centre[1] > column[0][1] else -1
-    first, last = column[1] - column[0], column[-1] - column[-2]
-    if float((centre - column[0]) @ first) < 0:
-        return -1
-    if float((centre - column[-1]) @ last) > 0:
-        return len(column) - 1
-    return int(np.argmin([np.linalg.norm(centre - middle) for middle in middles]))
+def _gaps_of(points_mm: np.ndarray, centres_mm: np.ndarray) -> np.ndarray:
+    """Return the place of the bone above each point, (n,): -1 where it lies above the first."""
+    if len(centres_mm) == 1:
+        return np.where(points_mm[:, 1] > centres_mm[0, 1], 0, -1)
+    middles = (centres_mm[:-1] + centres_mm[1:]) / 2
+    nearest = np.argmin(np.linalg.norm(points_mm[:, None] - middles[None], axis=2), axis=1)
+    above = (points_mm - centres_mm[0]) @ (centres_mm[1] - centres_mm[0]) < 0
+    below = (points_mm - centres_mm[-1]) @ (centres_mm[-1] - centres_mm[-2]) > 0
+    return np.select([above, below], [-1, len(centres_mm) - 1], nearest)
+
+
+def _one_or_split(gaps: np.ndarray) -> np.ndarray:
+    """Return one gap for all points of a piece, unless it fills a good part of two: two discs that touch."""
+    values, counts = np.unique(gaps, return_counts=True)
+    if np.sort(counts)[-2:][0] >= JOINED_SHARE * counts.sum() and len(values) > 1:
+        return gaps
+    return np.full(len(gaps), values[counts.argmax()])
 
 
 def _canal(labels: np.ndarray, mask: np.ndarray) -> int | None:

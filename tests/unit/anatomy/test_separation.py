@@ -102,3 +102,12 @@ def test_discs_of_a_steep_column_each_keep_their_own_gap():
     leaning = separate(steep, VALUES, SPACING)
 
     assert [(disc.above, disc.below) for disc in leaning.discs] == [(disc.above, disc.below) for disc in parts.discs]
+
+
+def test_two_discs_that_touch_around_a_body_are_two():
+    classes = column([1, 1, 1])
+    classes[6:9, 30:70, 28:30] = 2  # a bridge of disc in front of the body between
+
+    parts = separate(classes, VALUES, SPACING)
+
+    assert [(disc.above, disc.below) for disc in parts.discs] == [(0, 1), (1, 2)]
