@@ -119,9 +119,26 @@ def write_card(folder: Path) -> None:
         millions=training["parameters"] / 1e6,
         mixed="bfloat16" if training["mixed"] else "float32",
         processor=f"{training['threads'] or 'all'} CPU threads" if training["device"] == "cpu" else "one GPU",
+        history=_history(training["history"]),
         **{key: training[key] for key in ("net", "steps", "hours", "batch", "seed", "learning_rate")},
     )
     (folder / "MODEL_CARD.md").write_text(text, encoding="utf-8")
+
+
+def _history(runs: list[dict[str, Any]]) -> str:
+    """Return one line per run of a training that went on in several."""
+    if len(runs) < 2:
+        return ""
+    lines = [
+        f"  - to step {run['last_step']}: {run['loss'].replace('_', ' ')}, learning rate from "
+        f"{run['loop']['learning_rate']:g}, patch {'x'.join(str(size) for size in run['synthesis']['patch'])}, "
+        f"{100 * run['synthesis']['coarse_share']:.0f} % coarse"
+        for run in runs
+    ]
+    head = (
+        "- It went on in several runs, each from the checkpoint of the one before (`training.json` has their settings):"
+    )
+    return "\n".join([head, *lines]) + "\n"
 
 
 def _scores(metrics: dict[str, Any]) -> str:
@@ -208,7 +225,7 @@ Nobody has yet run this model by ONNX Runtime's CUDA provider.
 - Network `{net}` ({millions:.2f} million parameters), {steps} steps of {batch} patches, learning rate {learning_rate},
   seed {seed}, {hours} hours on {processor}, {mixed} arithmetic; the moving average of the weights is what is shipped,
   matrices and kernels stored as float16.
-- Command: `dicom-ai train spinal-cord --data ../shared/data --out train-out --deliver models`; which cases:
+{history}- Command: `dicom-ai train spinal-cord --data ../shared/data --out train-out --deliver models`; which cases:
   `training_cases.json`, with digests; curve: `curve.svg`.
 
 ## Known weakness

@@ -32,8 +32,8 @@ CONFIGS = tuple(NETS)
 STEPS = 5400
 """Of the shipped weights."""
 ABLATION_STEPS = 400
-LEARNING_RATE, AVERAGE = 6e-4, 0.99
-PACK, SETTINGS = "cord_cases.npz", "recipe.json"
+LEARNING_RATE, AVERAGE, LOSS = 1e-3, 0.998, entropy_and_dice
+PACK, SETTINGS, HISTORY = "cord_cases.npz", "recipe.json", "history.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,9 +60,17 @@ def train(request: TrainRequest, *, say: Say) -> None:
         threads=request.threads,
         device=request.device,
     )
-    settings = {"net": recipe.net, "batch": recipe.batch, "seed": recipe.seed, "synthesis": asdict(recipe.synthesis)}
+    settings: dict[str, object] = {
+        "net": recipe.net,
+        "batch": recipe.batch,
+        "seed": recipe.seed,
+        "loss": LOSS.__name__,
+        "synthesis": asdict(recipe.synthesis),
+    }
     (request.out / SETTINGS).write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
+    began = _step_of(request.out)
     training = run(recipe, config, request.out, weights=request.weights)
+    _remember(request.out, settings | {"first_step": began, "last_step": training.step, "loop": asdict(config)})
     say(f"step {training.step}, {training.hours:.2f} h")
     curve.draw(request.out / loop.CURVE, request.out / "curve.svg", title="Training of the spinal cord model")
 
@@ -97,6 +105,7 @@ def deliver(out: Path, models: Path) -> Path:
         "device": stored["loop"]["device"],
         "mixed": stored["loop"]["mixed"],
         "learning_rate": stored["loop"]["learning_rate"],
+        "history": json.loads((out / HISTORY).read_text(encoding="utf-8")) if (out / HISTORY).exists() else [],
     }
     (folder / cord_card.TRAINING_FILE).write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
     cord_card.write_manifest(folder, digest, net=settings["net"], patch=patch)
@@ -113,6 +122,19 @@ def describe(folder: Path, report: Report) -> None:
     """Write metrics.json and the card of the model folder."""
     cord_card.write_metrics(folder, report)
     cord_card.write_card(folder)
+
+
+def _step_of(out: Path) -> int:
+    """Return the step that a folder's checkpoint has reached; 0 where there is none."""
+    path = out / loop.CHECKPOINT
+    return int(torch.load(path, weights_only=True, map_location="cpu")["step"]) if path.exists() else 0
+
+
+def _remember(out: Path, run_facts: dict[str, object]) -> None:
+    """Add a run to the history of a training that went on in several runs."""
+    path = out / HISTORY
+    history = json.loads(path.read_text(encoding="utf-8")) if path.exists() else []
+    path.write_text(json.dumps([*history, run_facts], indent=1) + "\n", encoding="utf-8")
 
 
 def _packed(request: TrainRequest, say: Say) -> Path:
@@ -162,7 +184,7 @@ def run(recipe: CordRecipe, config: loop.LoopConfig, folder: Path, *, weights: P
     return loop.run(
         training,
         lambda numbers: batches(partial(prepare, recipe), numbers, workers=recipe.workers),
-        entropy_and_dice,
+        LOSS,
         config,
         folder,
     )

@@ -42,7 +42,7 @@ class SynthesisConfig:
     patch: tuple[int, int, int] = (64, 48, 48)
     fine_mm: float = 1.0
     coarse_mm: float = 2.0
-    coarse_share: float = 0.2
+    coarse_share: float = 0.3
     contrast: str = ""
     weights: tuple[tuple[str, float], ...] = (
         ("template", 0.22),
