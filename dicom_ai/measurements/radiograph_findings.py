@@ -107,13 +107,12 @@ def measured_row(film: Radiograph, segmentation: Segmentation, facing: int) -> l
     rows_mm, columns_mm = film.pixel_spacing_mm or (1.0, 1.0)
     scale = np.array([columns_mm, rows_mm])
     segments = {segment.number: segment for segment in segmentation.segments}
-    vertebrae = segmentation.vertebrae
-    places = [np.array([-facing * v.centroid_mm[1] or v.centroid_mm[0], -v.centroid_mm[2]]) for v in vertebrae]
     row = []
-    for place, vertebra in enumerate(vertebrae):
+    for vertebra in segmentation.vertebrae:
         mask = labels == vertebra.segment_number
-        around = places[min(place + 1, len(places) - 1)] - places[max(place - 1, 0)]
-        quad = quad_of(mask, around / scale)
+        down = vertebra.lower_mm - vertebra.upper_mm
+        across = -facing * down[1] if facing else down[0]
+        quad = quad_of(mask, np.array([across, -down[2]]) / scale)
         body = Body.of(quad, facing=facing, scale=scale) if quad and facing else None
         native = mask[::-1] if upside_down else mask
         row.append(Measured(vertebra, segments[vertebra.segment_number], native, quad, body, not _cut(mask)))
