@@ -1,0 +1,102 @@
+"""What OHIF makes of results that are rare: many segments, a level that failed, a radiograph, nothing found at all."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from pydicom.dataset import Dataset
+
+from dicom_ai.dicom.seg_writer import write_seg
+from dicom_ai.domain.findings import Quality, Quantity, Segmentation
+from dicom_ai.domain.result import ResultKind
+from tests import builders
+from tests.acceptance.archives import orthanc
+from tests.acceptance.ohif import look, ohif
+from tests.peers import free_port
+from tests.unit.dicom import results
+
+LEVELS = ("C3", "C4", "C5", "C6", "C7")
+SHAPE = (9, 64, 64)
+
+
+def spine_labels() -> np.ndarray:
+    """Return five boxes of five sizes, one below the other, in all slices but the outer ones."""
+    labels = np.zeros(SHAPE, np.uint8)
+    for number in range(1, len(LEVELS) + 1):
+        labels[1:-1, 12 * number - 8 : 12 * number, 20 : 30 + 2 * number] = number
+    return labels
+
+
+@pytest.fixture(scope="module")
+def viewed(tmp_path_factory):
+    """An archive with a neck, a radiograph and their results, and OHIF in front of it."""
+    folder: Path = tmp_path_factory.mktemp("kinds")
+    ramp = np.broadcast_to(np.arange(64, dtype=np.uint16) * 16, SHAPE).copy()
+    neck = results.read(builders.mr_series(ramp, plane="sagittal"), folder / "neck")
+    film = results.read(builders.radiograph(), folder / "film")
+    segments = results.segments(*(results.vertebra(level) for level in LEVELS))
+    empty = (Quantity("csa_mean", None, "edge"),)
+    failed = results.finding(neck, "C5", "C5", quantities=empty, quality=Quality.FAIL, contour=None)
+    vertebra = results.finding(film, "C3", "C3", structure=results.vertebra("C3"))
+    written = {
+        "seg": write_seg(
+            neck.series,
+            neck.source,
+            Segmentation(spine_labels(), segments, 0.9),
+            identity=results.identity(ResultKind.SEG),
+            model=results.MODEL,
+        ),
+        "failed": results.report(neck, results.finding(neck, "C4", "C4"), failed, complete=False),
+        "nothing": results.report(neck, notes=["no cord found"]),
+        "film": results.report(film, vertebra),
+    }
+    for name, dataset in written.items():
+        dataset.save_as(folder / f"{name}.dcm", enforce_file_format=True)
+    with orthanc(folder / "orthanc", node_port=free_port()) as archive:
+        archive.upload([path for path in folder.rglob("*.dcm") if "orthanc" not in path.parts])
+        with ohif(archive.url) as address:
+            yield address, {name: (dataset, film if name == "film" else neck) for name, dataset in written.items()}
+
+
+def seen(viewed, name: str, picture: Path) -> tuple[Dataset, dict]:
+    address, written = viewed
+    dataset, source = written[name]
+    series = [source.series.series_uid, dataset.SeriesInstanceUID]
+    found = look(
+        address, study=source.series.study_uid, series=series, first=dataset.SeriesInstanceUID, picture=picture
+    )
+    assert (found["errors"], found["outside"]) == ([], [])
+    return dataset, found
+
+
+def test_every_segment_of_a_spine_has_its_name_and_its_voxels(viewed, tmp_path):
+    _, found = seen(viewed, "seg", tmp_path / "seg.png")
+
+    (shown,) = found["segmentations"]
+    labels = spine_labels()
+    assert shown["segments"] == {str(n): f"{level} vertebra" for n, level in enumerate(LEVELS, 1)}
+    assert shown["voxels"] == {str(n): int((labels == n).sum()) for n in range(1, len(LEVELS) + 1)}
+
+
+def test_a_report_with_a_failed_level_still_shows_the_others(viewed, tmp_path):
+    _, found = seen(viewed, "failed", tmp_path / "failed.png")
+
+    (report,) = found["reports"]
+    assert len(report["measurements"]) == 2
+    assert any(label.startswith("Mean CSA over C4: 67.4") for label in report["measurements"][0]["labels"])
+
+
+def test_a_report_without_findings_is_shown_as_text(viewed, tmp_path):
+    _, found = seen(viewed, "nothing", tmp_path / "nothing.png")
+
+    (report,) = found["reports"]
+    assert not report["measurementReport"]
+    assert "no cord found" in found["text"]
+
+
+def test_the_report_of_a_radiograph_shows_its_vertebra(viewed, tmp_path):
+    _, found = seen(viewed, "film", tmp_path / "film.png")
+
+    (report,) = found["reports"]
+    (vertebra,) = report["measurements"]
+    assert any("C3" in label for label in vertebra["labels"])
