@@ -22,6 +22,7 @@ from dicom_ai.storage.tables import DecisionRow, InstanceRow, JobRow, OutboxRow,
 
 DELETED_IMAGES = "images deleted"
 DAY_S = 86_400
+STUCK = (OutboxState.REFUSED, OutboxState.FAILED)
 _ON_DISK = sa.text("instances.standing <> 'deleted'")  # as the partial index has it, so that it is used
 
 
@@ -159,7 +160,8 @@ def release_results(session: Session, run_id: int, limits: Limits) -> bool:
     if run is None or not limits.results_s or run.state not in (RunState.REPORTED, RunState.SUPERSEDED):
         return False
     of_run = OutboxRow.run_id == run_id
-    undelivered = OutboxRow.state.not_in((OutboxState.SENT, OutboxState.CANCELLED))
+    stuck = () if run.state == RunState.SUPERSEDED else STUCK
+    undelivered = OutboxRow.state.in_((*PENDING, *stuck))
     last_sent = session.scalar(sa.select(sa.func.max(OutboxRow.sent_at)).where(of_run)) or 0.0
     since = max(run.changed_at, run.reported_at or 0.0, last_sent)
     if since > now(session) - limits.results_s or session.scalar(sa.select(sa.exists().where(of_run, undelivered))):
@@ -253,7 +255,7 @@ def _wanted_why(session: Session, study_uid: str) -> Why:
     )
     if session.scalar(sa.select(of_any_run)):
         return Why.UNSENT
-    return Why.STUCK if states & {OutboxState.REFUSED, OutboxState.FAILED} else Why.SENT
+    return Why.STUCK if states & set(STUCK) else Why.SENT
 
 
 def _ended_at(session: Session, study_uid: str) -> float:

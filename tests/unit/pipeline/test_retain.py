@@ -171,6 +171,27 @@ def test_results_go_after_ninety_days(lab: Lab) -> None:
     assert lab.look(results.all_of, STUDY, lab.files.root) == ()
 
 
+def test_a_result_that_went_as_another_kind_of_object_holds_nothing(lab: Lab) -> None:
+    sent(lab)
+    with lab.database.write() as session:
+        outbox.stop(session, 1, OutboxState.REPLACED, error="no Comprehensive 3D SR")
+    lab.advance(90 * DAY_S)
+
+    assert retained(lab) == Removed(images=6, runs=1, analyses=1)
+
+
+def test_a_refused_result_keeps_its_file_until_a_newer_report_takes_its_place(lab: Lab) -> None:
+    refused(lab)
+    lab.advance(90 * DAY_S)
+    assert retained(lab).runs == 0
+    lab.receive(images=2, first=6)
+    lab.advance(30)
+    route.run(lab.router)
+    lab.advance(90 * DAY_S)
+
+    assert retained(lab).runs == 1
+
+
 def test_masks_go_with_the_images_they_were_made_of(lab: Lab) -> None:
     sent(lab)
     assert on_disk(lab, "analyses") > 0
