@@ -136,11 +136,15 @@ def _scores(metrics: dict[str, Any]) -> str:
     ]
     lines += [
         f"| {row['image']} | {'yes' if row['seen'] else 'no'} | {row['structures']} | {row['dice_mean']:.3f} | "
-        f"{row['dice_worst']:.3f} ({row['worst']}) | {row['surface_mm']:.2f} mm | {row['hd95_mm']:.2f} mm | "
+        f"{row['dice_worst']:.3f} ({row['worst']}) | {_mm(row['surface_mm'])} | {_mm(row['hd95_mm'])} | "
         f"{row['right']} | {row['wrong']} | {row['withheld']} |"
         for row in whole
     ]
     return "\n".join([*lines, "", *(f"- {note}" for note in metrics["notes"])])
+
+
+def _mm(value: float | None) -> str:
+    return "-" if value is None else f"{value:.2f} mm"
 
 
 _CARD = """\

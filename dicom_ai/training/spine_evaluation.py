@@ -7,7 +7,7 @@ the only right answer is no level.
 
 import json
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import fmean
@@ -43,7 +43,7 @@ DISCS = ("L5/S1", "L4/L5", "L3/L4", "L2/L3", "L1/L2")
 
 COLUMNS = (
     *("image", "person", "source", "seen", "crop", "structures", "dice_mean", "dice_worst", "worst"),
-    *("surface_mm", "hd95_mm", "right", "wrong", "withheld", "false_levels", "score", "seconds"),
+    *("missed", "surface_mm", "hd95_mm", "right", "wrong", "withheld", "false_levels", "score", "seconds"),
 )
 
 
@@ -130,7 +130,10 @@ def _scored(predictor: Predictor, item: Item) -> dict[str, Any]:
 def structure_scores(
     result: Segmentation, truth: np.ndarray, levels: Sequence[str], spacing_mm: Sequence[float]
 ) -> dict[str, Any]:
-    """Return means and worst over the drawn structures; each is compared with the segment that covers most of it."""
+    """Return means and worst over the drawn structures; each is compared with the segment that covers most of it.
+
+    A structure that no segment covers is missed: its Dice is 0, and it has no distances.
+    """
     kind = StructureKind.DISC if "/" in levels[0] else StructureKind.VERTEBRA
     fitting = [segment.number for segment in result.segments if segment.structure.kind is kind]
     known = {segment.number: segment.structure.level for segment in result.segments}
@@ -142,7 +145,8 @@ def structure_scores(
         best = max(fitting, key=lambda number: counts[number], default=0)
         mask = result.labels == best if best and counts[best] else np.zeros(own.shape, bool)
         dice[level] = float(2 * (mask & own).sum() / (mask.sum() + own.sum()))
-        surfaces.append(surface_distances(mask, own, spacing_mm))
+        if mask.any():
+            surfaces.append(surface_distances(mask, own, spacing_mm))
         answer = known.get(best) if mask.any() else None
         answers["right" if answer == level else "wrong" if answer else "withheld"] += 1
     worst = min(dice, key=dice.__getitem__)
@@ -151,15 +155,19 @@ def structure_scores(
         "dice_mean": fmean(dice.values()),
         "dice_worst": dice[worst],
         "worst": worst,
-        "surface_mm": fmean(float(distances.mean()) for distances in surfaces),
-        "hd95_mm": fmean(float(np.percentile(distances, 95)) for distances in surfaces),
+        "missed": len(dice) - len(surfaces),
+        "surface_mm": _mean(float(distances.mean()) for distances in surfaces),
+        "hd95_mm": _mean(float(np.percentile(distances, 95)) for distances in surfaces),
     }
 
 
+def _mean(values: Iterable[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return fmean(known) if known else None
+
+
 def surface_distances(one: np.ndarray, other: np.ndarray, spacing_mm: Sequence[float]) -> np.ndarray:
-    """Return the distances from each surface to the other, mm, both ways together; infinite where one is empty."""
-    if not one.any() or not other.any():
-        return np.array([np.inf])
+    """Return the distances from each surface to the other, mm, both ways together; both masks hold something."""
     box = ndimage.find_objects((one | other).astype(np.uint8))[0]
     one, other = (np.pad(mask[box], 1) for mask in (one, other))
     rims = [mask & ~ndimage.binary_erosion(mask) for mask in (one, other)]
@@ -175,8 +183,9 @@ def _notes(rows: Sequence[dict[str, Any]]) -> Iterator[str]:
         worst = min(own, key=lambda row: row["dice_worst"])
         yield (
             f"{source}: mean Dice {dice:.3f} over {len(own)} unseen cases and {sum(row['structures'] for row in own)} "
-            f"structures; worst {worst['dice_worst']:.3f} ({worst['image']} {worst['worst']}); surface "
-            f"{fmean(row['surface_mm'] for row in own):.2f} mm, HD95 {fmean(row['hd95_mm'] for row in own):.2f} mm"
+            f"structures, {sum(row['missed'] for row in own)} missed; worst {worst['dice_worst']:.3f} "
+            f"({worst['image']} {worst['worst']}); surface {_mm(_mean(row['surface_mm'] for row in own))}, "
+            f"HD95 {_mm(_mean(row['hd95_mm'] for row in own))}"
         )
     whole = [row for row in fresh if not row["crop"]]
     if whole:
@@ -186,6 +195,10 @@ def _notes(rows: Sequence[dict[str, Any]]) -> Iterator[str]:
     if crops:
         false = sum(row["false_levels"] for row in crops)
         yield f"{len(crops)} crops without C2 and sacrum: {false} levels named where none can be known"
+
+
+def _mm(value: float | None) -> str:
+    return "-" if value is None else f"{value:.2f} mm"
 
 
 def _short(value: Any) -> str:

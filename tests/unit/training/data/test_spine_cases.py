@@ -1,0 +1,96 @@
+"""What drawn vertebrae say and do not say about the voxels around them."""
+
+import numpy as np
+import pytest
+
+from dicom_ai.training.data.spine_cases import disc_between_masks, slice_codes, to_uint8, vertebra_codes
+from dicom_ai.training.data.spine_classes import ABOVE, BELOW, DISC, REST, SACRUM, UNKNOWN, VERTEBRA
+
+BODY, GAP = 26, 10
+
+
+def labelled(count=3):
+    """A volume with bodies numbered from the lowest, (24, 220, 120), and room below for a sacrum."""
+    labels = np.zeros((24, 220, 120), np.uint8)
+    for place in range(count):
+        top = 30 + place * (BODY + GAP)
+        labels[3:-3, top : top + BODY, 40:74] = count - place
+    return labels
+
+
+def test_the_gap_between_two_bodies_is_disc():
+    labels = labelled()
+
+    disc = disc_between_masks(labels == 3, labels == 2)
+
+    assert np.array_equal(np.unique(np.nonzero(disc)[1]), np.arange(30 + BODY, 30 + BODY + GAP))
+    assert not disc[:3].any() and not (disc & (labels > 0)).any()
+
+
+def test_bodies_are_vertebrae_and_their_surroundings_are_not_all_background():
+    codes = vertebra_codes(labelled())
+
+    bottom = 30 + 3 * (BODY + GAP) - GAP
+    assert (codes[labelled() > 0] == VERTEBRA).all()
+    assert codes[12, 10, 57] == ABOVE
+    assert codes[12, bottom + 40, 100] == BELOW
+    assert codes[12, 60, 100] == REST
+
+
+def test_a_core_of_the_sacrum_lies_below_the_lowest_body_in_the_middle_slices():
+    codes = vertebra_codes(labelled())
+
+    slices, rows, columns = np.nonzero(codes == SACRUM)
+    bottom = 30 + 3 * (BODY + GAP) - GAP
+    assert rows.min() > bottom + 2 and rows.max() < bottom + 40
+    assert columns.min() >= 40 and columns.max() <= 80
+    assert slices.min() > 0 and slices.max() < 23
+
+
+def drawn_slice(*, lowest_disc=True):
+    """Bodies (2) with discs (1) between; the last body lies below the last disc: the sacrum."""
+    labels = np.zeros((160, 80), np.uint8)
+    for place in range(4):
+        labels[10 + place * 35 : 34 + place * 35, 30:55] = 2
+        if place < 3:
+            labels[34 + place * 35 : 45 + place * 35, 30:55] = 1
+    if not lowest_disc:
+        labels[104:115] = 0
+    return labels
+
+
+def test_the_bone_below_the_lowest_disc_is_the_sacrum():
+    codes = slice_codes(drawn_slice())
+
+    assert codes[125, 40] == SACRUM
+    assert codes[90, 40] == VERTEBRA and codes[38, 40] == DISC and codes[5, 5] == REST
+
+
+def test_of_two_bones_below_the_lowest_disc_only_the_lower_is_the_sacrum():
+    codes = slice_codes(drawn_slice(lowest_disc=False))
+
+    assert codes[90, 40] == VERTEBRA and codes[125, 40] == SACRUM
+
+
+def test_a_slice_without_vertebrae_knows_only_what_was_drawn():
+    labels = drawn_slice()
+    labels[labels == 2] = 0
+
+    codes = slice_codes(labels)
+
+    assert codes[38, 40] == DISC and codes[5, 5] == UNKNOWN
+
+
+def test_intensities_fill_eight_bits():
+    image = to_uint8(np.linspace(-5, 3000, 10_000).reshape(100, 100))
+
+    assert (image.min(), image.max()) == (0, 255)
+    assert image.dtype == np.uint8
+
+
+@pytest.mark.parametrize("count", [2, 5])
+def test_each_gap_has_a_disc(count):
+    codes = vertebra_codes(labelled(count))
+
+    column = codes[12, :, 57]
+    assert int((np.diff((column == DISC).astype(int)) == 1).sum()) == count - 1

@@ -1,0 +1,69 @@
+"""Scores of a drawn column: Dice, distances, and levels counted right, wrong or withheld."""
+
+import numpy as np
+import pytest
+
+from dicom_ai.domain.findings import Segment, Segmentation, Structure, StructureKind
+from dicom_ai.training.spine_evaluation import HELD_OUT, structure_scores, surface_distances
+
+SPACING = (1.0, 1.0, 1.0)
+
+
+def columns(levels, *, shift=0):
+    truth = np.zeros((10, 100, 40), np.uint8)
+    for place in range(3):
+        truth[2:8, 10 + 30 * place : 30 + 30 * place, 10:30] = 3 - place
+    labels = np.zeros_like(truth)
+    segments = []
+    for number, level in enumerate(levels, start=1):
+        labels[np.roll(truth, shift, axis=1) == 4 - number] = number
+        segments.append(Segment(number, Structure(StructureKind.VERTEBRA, "", level), "", ""))
+    return Segmentation(labels, tuple(segments), 1.0), truth
+
+
+def test_the_same_masks_score_one():
+    scores = structure_scores(*columns(["L3", "L4", "L5"]), ("L5", "L4", "L3"), SPACING)
+
+    assert scores["dice_mean"] == 1.0 and scores["hd95_mm"] == 0.0
+    assert (scores["right"], scores["wrong"], scores["withheld"]) == (3, 0, 0)
+
+
+def test_a_column_named_one_too_high_is_wrong_throughout():
+    scores = structure_scores(*columns(["L2", "L3", "L4"]), ("L5", "L4", "L3"), SPACING)
+
+    assert (scores["right"], scores["wrong"], scores["withheld"]) == (0, 3, 0)
+
+
+def test_a_level_that_is_not_said_is_withheld():
+    scores = structure_scores(*columns([None, "L4", "L5"]), ("L5", "L4", "L3"), SPACING)
+
+    assert (scores["right"], scores["wrong"], scores["withheld"]) == (2, 0, 1)
+
+
+def test_a_missed_structure_scores_nothing_and_is_withheld():
+    segmentation, truth = columns(["L3", "L4", "L5"])
+    segmentation.labels[segmentation.labels == 2] = 0
+
+    scores = structure_scores(segmentation, truth, ("L5", "L4", "L3"), SPACING)
+
+    assert scores["dice_worst"] == 0.0 and scores["worst"] == "L4"
+    assert scores["missed"] == 1 and scores["withheld"] == 1
+    assert scores["hd95_mm"] == 0.0
+
+
+def test_a_shift_by_two_voxels_is_seen_in_the_distances():
+    scores = structure_scores(*columns(["L3", "L4", "L5"], shift=2), ("L5", "L4", "L3"), SPACING)
+
+    assert scores["dice_mean"] == pytest.approx(18 / 20)
+    assert scores["hd95_mm"] == pytest.approx(2.0)
+
+
+def test_the_distance_between_two_planes_is_that_between_them():
+    one, other = np.zeros((2, 5, 9, 9), bool)
+    one[1], other[3] = True, True
+
+    assert (surface_distances(one, other, (3.0, 1.0, 1.0)) == 6.0).all()
+
+
+def test_the_copies_of_one_image_are_held_out_together():
+    assert "myosegmentum_18" in HELD_OUT and "myosegmentum_19" not in HELD_OUT
