@@ -4,7 +4,8 @@
     dicom-ai evaluate spine-mr --data ../shared/data --card
 
 `--config compact-cps` trains two branches that teach each other (cross pseudo supervision); `paper` is the network of
-the paper with both. The second stage (spine_stage2.py) starts from a finished first one.
+the paper with both. `--config compact-stage2` trains the second stage on top of the first one that lies in --out; it is
+not delivered: what ships is the first stage.
 """
 
 import json
@@ -13,8 +14,10 @@ from pathlib import Path
 
 import torch
 
+from dicom_ai.errors import ConfigError
 from dicom_ai.nets.deeplabv3plus import COMPACT_2D, PAPER_2D, DeepLabV3Plus
 from dicom_ai.nets.fold import folded
+from dicom_ai.nets.tri_attention import COMPACT_FUSION
 from dicom_ai.training import spine_card, spine_evaluation
 from dicom_ai.training.data.cases import read_header, read_pack, write_pack
 from dicom_ai.training.data.spine_batches import COLUMNS, ROWS
@@ -24,6 +27,7 @@ from dicom_ai.training.data.spine_template import template_case
 from dicom_ai.training.export import write_onnx
 from dicom_ai.training.recipes import EvaluateRequest, Report, Say, TrainRequest
 from dicom_ai.training.spine_stage1 import CHECKPOINT, Stage1Settings, train_stage1
+from dicom_ai.training.spine_stage2 import Stage2Settings, train_stage2
 
 MODEL = "spine-mr"
 MINUTES = 55.0
@@ -35,14 +39,15 @@ SETTINGS: dict[str, Stage1Settings] = {
     "compact-cps": Stage1Settings(net=COMPACT_2D, branches=2, bf16=True),
     "paper": Stage1Settings(net=replace(PAPER_2D, classes=len(CLASSES)), branches=2),
 }
-CONFIGS = tuple(SETTINGS)
+STAGE2 = "compact-stage2"
+CONFIGS = (*SETTINGS, STAGE2)
 
 NETS = {"compact": "compact", "compact-cps": "compact", "paper": "paper"}
 """Configuration -> its network in nets.deeplabv3plus.CONFIGS."""
 
 
 def train(request: TrainRequest, *, say: Say) -> None:
-    """Pack the cases where there is no pack yet, and train the first stage."""
+    """Pack the cases where there is no pack yet, and train the first stage, or the second on a finished first."""
     request.out.mkdir(parents=True, exist_ok=True)
     pack = request.out / PACK
     if not pack.exists():
@@ -50,10 +55,13 @@ def train(request: TrainRequest, *, say: Say) -> None:
         held = spine_evaluation.HELD_OUT
         cases = [*read_cases(request.data / "spine_mr"), template_case(request.data / "template")]
         write_pack(pack, (case for case in cases if case.person not in held), about={"held out": sorted(held)})
-    config = request.config or CONFIGS[0]
-    (request.out / "recipe.json").write_text(json.dumps({"config": config}) + "\n", encoding="utf-8")
     if request.threads:
         torch.set_num_threads(request.threads)
+    config = request.config or CONFIGS[0]
+    if config == STAGE2:
+        _train_stage2(request, pack, say)
+        return
+    (request.out / "recipe.json").write_text(json.dumps({"config": config}) + "\n", encoding="utf-8")
     settings = replace(
         SETTINGS[config],
         minutes=request.minutes or (MINUTES if not request.steps else 1e9),
@@ -64,12 +72,35 @@ def train(request: TrainRequest, *, say: Say) -> None:
     train_stage1(read_pack(pack), settings, request.out, say=say)
 
 
+def _train_stage2(request: TrainRequest, pack: Path, say: Say) -> None:
+    """Train the second stage on the branches of the first; raises ConfigError where there is none."""
+    if not (request.out / CHECKPOINT).is_file():
+        raise ConfigError(f"{request.out}: no {CHECKPOINT}; train the first stage there before the second")
+    branches = trained_branches(request.out)
+    width = sum(branch.config.channels for branch in branches)
+    settings = Stage2Settings(net=replace(COMPACT_FUSION, features=width), seed=request.seed, device=request.device)
+    if request.steps:
+        settings = replace(settings, steps=request.steps)
+    train_stage2(read_pack(pack), branches, settings, request.out, say=say)
+
+
+def trained_branches(out: Path) -> list[DeepLabV3Plus]:
+    """Return the running means of the branches of a first stage, in eval mode."""
+    config = json.loads((out / "recipe.json").read_text(encoding="utf-8"))["config"]
+    state = torch.load(out / CHECKPOINT, weights_only=True, map_location="cpu")
+    branches = []
+    for mean in state["means"]:
+        branch = DeepLabV3Plus(SETTINGS[config].net)
+        branch.load_state_dict(mean)
+        branches.append(branch.eval())
+    return branches
+
+
 def deliver(out: Path, models: Path) -> Path:
     """Write the model folder: weights.onnx, model.toml, what was trained on, and a card without scores."""
     config = json.loads((out / "recipe.json").read_text(encoding="utf-8"))["config"]
     state = torch.load(out / CHECKPOINT, weights_only=True, map_location="cpu")
-    net = DeepLabV3Plus(SETTINGS[config].net)
-    net.load_state_dict(state["means"][0])
+    net = trained_branches(out)[0]
     parameters = sum(parameter.numel() for parameter in net.parameters())
     merged = folded(net)
     folder = models / MODEL

@@ -1,0 +1,116 @@
+"""The recipe from a pack to a model folder that loads, and its refusals."""
+
+import json
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch", reason="the torch extra is not installed")
+
+from dicom_ai.errors import ConfigError  # noqa: E402
+from dicom_ai.inference.registry import ModelStore  # noqa: E402
+from dicom_ai.nets.deeplabv3plus import COMPACT_2D, DeepLabV3Plus  # noqa: E402
+from dicom_ai.nets.fold import folded  # noqa: E402
+from dicom_ai.training import sshsnet  # noqa: E402
+from dicom_ai.training.data.cases import write_pack  # noqa: E402
+from dicom_ai.training.recipes import EvaluateRequest, Report, TrainRequest, recipe  # noqa: E402
+from dicom_ai.training.spine_evaluation import COLUMNS, HELD_OUT  # noqa: E402
+
+from .test_spine_stages import drawn_case  # noqa: E402
+
+
+@pytest.fixture
+def out(tmp_path):
+    torch.set_num_threads(2)
+    folder = tmp_path / "out"
+    folder.mkdir()
+    write_pack(folder / sshsnet.PACK, [drawn_case()], about={})
+    return folder
+
+
+def request(out, tmp_path, **changes):
+    return TrainRequest(data=tmp_path, out=out, steps=1, threads=2, **changes)
+
+
+def test_spine_mr_has_this_recipe():
+    assert recipe("spine-mr") is sshsnet
+    assert sshsnet.CONFIGS[0] == "compact"
+
+
+@pytest.mark.filterwarnings("ignore::FutureWarning")
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_a_pack_becomes_a_model_folder_that_loads_and_knows_whom_it_has_seen(out, tmp_path):
+    sshsnet.train(request(out, tmp_path), say=lambda line: None)
+
+    folder = sshsnet.deliver(out, tmp_path / "models")
+
+    report = ModelStore(tmp_path / "models", device="cpu", threads=1).check("spine-mr")
+    assert report.ok, report.problems
+    assert json.loads((folder / "training_cases.json").read_text())["cases"][0]["person"] == "myosegmentum_99"
+    assert "Not yet measured" in (folder / "MODEL_CARD.md").read_text()
+
+
+def test_the_second_stage_needs_the_first(out, tmp_path):
+    with pytest.raises(ConfigError, match="train the first stage"):
+        sshsnet.train(request(out, tmp_path, config="compact-stage2"), say=lambda line: None)
+
+
+def test_a_model_without_its_training_cases_is_not_evaluated(tmp_path):
+    from dicom_ai.training.spine_evaluation import seen_people
+
+    with pytest.raises(ConfigError, match="whom the weights have seen"):
+        seen_people(tmp_path)
+
+
+def test_the_shipped_weights_have_seen_nobody_who_is_held_out():
+    from dicom_ai.inference.registry import default_models_folder
+    from dicom_ai.training.spine_evaluation import seen_people
+
+    seen = seen_people(default_models_folder() / "spine-mr")
+
+    assert not seen & HELD_OUT
+    assert not any(person.startswith(("menezes", "errsm30")) for person in seen)
+
+
+def test_the_card_shows_the_scores_it_is_given(out, tmp_path):
+    sshsnet.spine_card.write_training(
+        tmp_path,
+        {
+            "config": "compact",
+            "parameters": 1,
+            "steps": 1,
+            "minutes": 1,
+            "settings": {"branches": 1, "batches": {"size": 2}},
+        },
+        {"cases": []},
+    )
+    row = dict.fromkeys(COLUMNS, 0) | {"image": "x", "crop": "", "dice_mean": 0.9, "dice_worst": 0.8, "worst": "L5"}
+
+    sshsnet.describe(tmp_path, Report(COLUMNS, (row | {"surface_mm": None, "hd95_mm": None},), ("a note",)))
+
+    card = (tmp_path / "MODEL_CARD.md").read_text()
+    assert "| x | no | 0 | 0.900 | 0.800 (L5) | - | - |" in card and "- a note" in card
+
+
+def test_a_folded_network_gives_the_same_logits():
+    torch.manual_seed(0)
+    net = DeepLabV3Plus(COMPACT_2D)
+    with torch.no_grad():
+        net.train()(torch.randn(2, 3, 64, 64))  # running statistics other than 0 and 1
+    net.eval()
+    image = torch.randn(1, 3, 64, 64)
+    with torch.no_grad():
+        before = net(image).numpy()
+        after = folded(net)(image).numpy()
+
+    assert np.abs(before - after).max() < 1e-4
+    assert not any(isinstance(part, torch.nn.BatchNorm2d) for part in net.modules())
+
+
+def test_an_evaluation_without_data_has_no_rows(tmp_path):
+    from dicom_ai.inference.registry import default_models_folder
+
+    report = sshsnet.evaluate(EvaluateRequest(tmp_path, default_models_folder(), threads=1), say=lambda line: None)
+
+    assert report.rows == ()
