@@ -18,8 +18,8 @@ class ResultIdentity:
     """The UIDs of one result object of one run; new for every run, stored before the object is written.
 
     run: 1, 2, ... within the study. created_at: aware datetime. predecessor: (study, series, SOP instance) of the
-    object this one replaces, or None. slot: what the object is within its run, the same in every run and on every retry:
-    "sr", or "seg:<model>:<source series UID>".
+    object this one replaces, or None. slot: what the object is within its run, the same in every run and on every
+    retry: "sr", "sr:comprehensive" (the report for archives that take no "sr"), or "seg:<model>:<source series UID>".
     """
 
     kind: ResultKind

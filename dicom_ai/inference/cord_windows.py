@@ -25,7 +25,7 @@ def windows_along(near: np.ndarray, patch: Sequence[int]) -> list[Corner]:
     """
     corners = []
     for begin in _spread(0, near.shape[0], patch[0]):
-        slab = near[begin : begin + patch[0]].any(axis=0)
+        slab = np.asarray(np.any(near[begin : begin + patch[0]], axis=0))
         if not slab.any():
             continue
         sides = []

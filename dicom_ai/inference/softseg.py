@@ -46,8 +46,8 @@ class Options:
 
     net: of nets.unet.CONFIGS, for the torch runtime. coarse_mm: voxels of the first pass.
     overlap: of its windows. hint: its values from here on are looked at again.
-    margin_mm: what is kept around the cord for the second pass; along_mm: the same along the cord, where the second pass
-    may go on when the first lost it. least_mm3: a smaller piece is no cord. least_soft: lower values become 0.
+    margin_mm: what is kept around the cord for the second pass; along_mm: the same along the cord, where the second
+    pass may go on when the first lost it. least_mm3: a smaller piece is no cord. least_soft: lower values become 0.
     """
 
     net: str

@@ -1,1 +1,1 @@
-"""The architectures: torch only; each takes arrays and returns logits, and knows nothing of DICOM, files or thresholds."""
+"""The architectures: torch only; each maps arrays to logits, and knows nothing of DICOM, files or thresholds."""

@@ -157,9 +157,7 @@ def _matrix(scale: float, config: ViewConfig, rng: np.random.Generator) -> np.nd
     return turn @ np.diag([mirror * scale * stretch, scale / stretch])
 
 
-def _sampled(
-    pyramid: list[np.ndarray], to_film: np.ndarray, offset: np.ndarray, shape: tuple[int, int]
-) -> np.ndarray:
+def _sampled(pyramid: list[np.ndarray], to_film: np.ndarray, offset: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
     """Return the pixels (0..1) of a view; what lies outside of the film is 0."""
     step = float(np.sqrt(abs(np.linalg.det(to_film))))
     level = int(np.clip(np.round(np.log2(max(step, 1e-6))), 0, len(pyramid) - 1))
