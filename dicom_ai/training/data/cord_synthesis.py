@@ -36,6 +36,7 @@ class SynthesisConfig:
 
     patch: voxels (slice, row, column). fine_mm, coarse_mm: voxel size of the fine and of the coarse pass.
     coarse_share: of samples at coarse_mm. weights: how often each group of cases is drawn, see Bank.
+    realistic: share of invented images whose tissues are ordered as in a real contrast; the others are impossible ones.
     contrast: only images like this row of neck_tissues.CONTRASTS; "" is any contrast, also impossible ones.
     """
 
@@ -43,14 +44,15 @@ class SynthesisConfig:
     fine_mm: float = 1.0
     coarse_mm: float = 2.0
     coarse_share: float = 0.3
+    realistic: float = 0.85
     contrast: str = ""
     weights: tuple[tuple[str, float], ...] = (
-        ("template", 0.22),
-        ("masks", 0.06),
+        ("template", 0.24),
+        ("masks", 0.04),
         ("formula", 0.4),
         ("neck", 0.2),
         ("no_cord", 0.06),
-        ("texture", 0.04),
+        ("texture", 0.03),
         ("nothing", 0.03),
     )
 
@@ -149,7 +151,7 @@ def _scene(case: Case, axis_mm: np.ndarray | None, config: SynthesisConfig, voxe
         index[..., 0] = index[..., 0].clamp(0.0, float(size[0] - 1))
     inside = ((index > -0.5) & (index < size - 0.5)).all(dim=-1)
     window, index = _window(case, index)
-    image, cord = _signal(case, window, _Raster(index, inside, voxel_mm * step), dice, contrast=config.contrast)
+    image, cord = _signal(case, window, _Raster(index, inside, voxel_mm * step), dice, config)
     covered = inside.float() if case.kind == "image" else torch.ones(raster)
     if step < 1.0:
         image, cord, covered = (F.avg_pool3d(x[None, None], 2)[0, 0] for x in (image, cord, covered))
@@ -226,7 +228,7 @@ def _window(case: Case, index: Tensor) -> tuple[dict[str, Tensor], Tensor]:
 
 
 def _signal(
-    case: Case, window: dict[str, Tensor], raster: _Raster, dice: Dice, *, contrast: str
+    case: Case, window: dict[str, Tensor], raster: _Raster, dice: Dice, config: SynthesisConfig
 ) -> tuple[Tensor, Tensor]:
     """Return the image before the scanner, and the cord, both on the raster."""
     unit, inside = raster.unit, raster.inside
@@ -248,7 +250,7 @@ def _signal(
     canal = torch.maximum(soft.get("canal", cord), cord)
     if case.kind == "texture" and dice.chance(0.75):
         cord, canal = _drawn_cord(_mesh(shape, raster.pitch_mm), dice)
-    means, spreads = _contrast(case, dice, contrast)
+    means, spreads = _contrast(case, dice, config)
     texture = 0.7 * dice.noise(*shape) + 0.6 * dice.smooth(shape, [max(2, n // 4) for n in shape])
     image = means[tissue] + spreads[tissue] * texture
     return _with_cord(image, cord, canal, soft.get("grey"), (means, texture, dice)), cord
@@ -286,15 +288,15 @@ def _drawn_cord(mesh: Tensor, dice: Dice) -> tuple[Tensor, Tensor]:
     return cord, torch.maximum(canal, cord)
 
 
-def _contrast(case: Case, dice: Dice, only: str) -> tuple[Tensor, Tensor]:
+def _contrast(case: Case, dice: Dice, config: SynthesisConfig) -> tuple[Tensor, Tensor]:
     """Return the mean signal and its spread for every tissue value; CSF and cord are the last two but one and last."""
     means = torch.from_numpy(dice.rng.random(LABELS)).float()
     spreads = torch.from_numpy(dice.rng.random(LABELS) * dice.uniform(0.02, 0.12)).float()
     csf, cord = dice.rng.random(2)
     while abs(csf - cord) < 0.12:
         csf, cord = dice.rng.random(2)
-    if dice.chance(0.5) or only:
-        table = CONTRASTS[only or str(dice.rng.choice(list(CONTRASTS)))]
+    if dice.chance(config.realistic) or config.contrast:
+        table = CONTRASTS[config.contrast or str(dice.rng.choice(list(CONTRASTS)))]
         known = np.array([table[tissue] for tissue in Tissue]) + dice.rng.normal(0, 0.07, len(Tissue))
         csf, cord = table[Tissue.CSF] + dice.rng.normal(0, 0.08), table[Tissue.CORD] + dice.rng.normal(0, 0.06)
         if case.person.startswith("formula"):
