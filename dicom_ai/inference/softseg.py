@@ -2,6 +2,7 @@
 
     source -> finite, axial first -> coarse grid -> network in windows -> where the cord is
            -> fine grid around it -> network in windows along the cord -> soft mask -> native grid -> largest piece
+           -> the same on finer grids where the cord is thin -> joined slice by slice (inference/cord_size.py)
 
 One network serves both passes: it was trained at both voxel sizes. Each window is normalised by itself, over the field
 of view only; outside of it is 0, as in training. Where slices are thicker than MOST_SAMPLES fine voxels, the fine grid
@@ -22,6 +23,7 @@ from dicom_ai.imaging.components import components, largest_component
 from dicom_ai.imaging.intensity import finite
 from dicom_ai.imaging.orient import axial_first, reorient_like
 from dicom_ai.imaging.resample import grid_for, resample_onto
+from dicom_ai.inference import cord_size
 from dicom_ai.inference.cord_windows import blended
 from dicom_ai.inference.manifest import Manifest
 from dicom_ai.inference.predictor import Progress, Runners, check_input, reference_of
@@ -48,6 +50,7 @@ class Options:
     overlap: of its windows. hint: its values from here on are looked at again.
     margin_mm: what is kept around the cord for the second pass; along_mm: the same along the cord, where the second
     pass may go on when the first lost it. least_mm3: a smaller piece is no cord. least_soft: lower values become 0.
+    usual_mm2: area that the network reads without bias; 0 looks at every cord on one grid only.
     """
 
     net: str
@@ -58,6 +61,7 @@ class Options:
     overlap: float
     least_mm3: float
     least_soft: float
+    usual_mm2: float
 
 
 def load(manifest: Manifest, runners: Runners) -> "SoftsegPredictor":
@@ -77,6 +81,7 @@ def read_options(manifest: Manifest) -> Options:
         overlap=table.number("overlap", 0.3, least=0.0, most=0.9),
         least_mm3=table.number("least_mm3", 300.0, least=0.0),
         least_soft=table.number("least_soft", 0.02, least=0.0, most=0.5),
+        usual_mm2=table.number("usual_mm2", 0.0, least=0.0),
     )
     table.done()
     if len(manifest.input.patch) != 3 or len(manifest.input.spacing_mm) != 3 or len(manifest.outputs) != 1:
@@ -148,20 +153,37 @@ class SoftsegPredictor:
         nothing = replace(turned, voxels=np.zeros(turned.shape, np.float32))
         if not place.any():
             return Found(nothing, float(coarse.voxels.max(initial=0.0)))
-        fine_grid = self._fine_grid(turned, coarse.with_voxels(place))
-        near = self._near(coarse.with_voxels(place), fine_grid)
-        fine = self._along(turned, fine_grid, near, _share_of(progress, 0.35, 1.0))
-        kept, score = self._judged(fine)
-        if score < self.manifest.found_threshold:
-            return Found(nothing, score)
+        found = self._looked_at(turned, coarse.with_voxels(place), 1.0, _share_of(progress, 0.35, 0.7))
+        if found.score < self.manifest.found_threshold:
+            return Found(nothing, found.score)
+        return replace(found, soft=self._at_usual_size(turned, coarse.with_voxels(place), found.soft, progress))
+
+    def _looked_at(self, turned: Volume, place: Volume, scale: float, progress: Progress | None) -> Found:
+        """Run the second pass on a grid of scale times the usual spacing; the soft mask is on the grid of `turned`."""
+        grid = self._fine_grid(turned, place, scale)
+        kept, score = self._judged(self._along(turned, grid, self._near(place, grid), progress))
         return Found(_sampled(kept, turned, self._options.least_soft), score)
+
+    def _at_usual_size(self, turned: Volume, place: Volume, soft: Volume, progress: Progress | None) -> Volume:
+        """Look again, on finer grids, where the cord is thinner than the network reads without bias."""
+        if not self._options.usual_mm2:
+            return soft
+        wanted = cord_size.wanted_scales(soft, self._options.usual_mm2)
+        looks = {1.0: soft}
+        scales = cord_size.scales_for(wanted)
+        for done, scale in enumerate(scales):
+            share = _share_of(progress, 0.7 + 0.3 * done / len(scales), 0.7 + 0.3 * (done + 1) / len(scales))
+            found = self._looked_at(turned, place, scale, share)
+            if found.score >= self.manifest.found_threshold:
+                looks[scale] = found.soft
+        return cord_size.joined(looks, wanted)
 
     def _coarse_spacing(self, turned: Volume) -> np.ndarray:
         return np.maximum(self._options.coarse_mm, turned.spacing_mm / MOST_SAMPLES * 2)
 
-    def _fine_grid(self, turned: Volume, place: Volume) -> Volume:
+    def _fine_grid(self, turned: Volume, place: Volume, scale: float) -> Volume:
         """Return the grid of the second pass: the cord's box and a margin, never beyond the image."""
-        spacing = np.maximum(self.manifest.input.spacing_mm, turned.spacing_mm / MOST_SAMPLES)
+        spacing = scale * np.maximum(self.manifest.input.spacing_mm, turned.spacing_mm / MOST_SAMPLES)
         whole = grid_for(turned, spacing_mm=spacing)
         corners = whole.to_indices(place.to_mm(np.argwhere(place.voxels)))
         margin = np.array([self._options.along_mm, *2 * (self._options.margin_mm,)]) / whole.spacing_mm
