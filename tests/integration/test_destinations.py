@@ -20,7 +20,7 @@ from dicom_ai.destinations.delivery import Delivery, DeliveryResult
 from dicom_ai.dicom.uids import new_uid
 from dicom_ai.dimse import scu
 from dicom_ai.domain.destination import Destination
-from dicom_ai.errors import DeliveryUnknown, PeerUnavailable, PermanentRefusal
+from dicom_ai.errors import DeliveryUnknown, PeerUnavailable, PermanentRefusal, SopClassRefused
 from tests.integration.listening import CALLED, CALLING, as_sent, listening, mr_files
 from tests.peers import free_port
 
@@ -75,7 +75,7 @@ def test_objects_arrive_over_one_association(tmp_path: Path):
         (0xA700, PeerUnavailable),
         (0xA900, PermanentRefusal),
         (0xC123, PermanentRefusal),
-        (0x0122, PermanentRefusal),
+        (0x0122, SopClassRefused),
         (0x0111, PermanentRefusal),
     ],
 )
