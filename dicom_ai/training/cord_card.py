@@ -50,6 +50,8 @@ mask = 0.5
 
 [family_options]
 net = "{net}"
+# On formula necks the network reads areas of about 70 voxels without bias, and smaller ones too large.
+usual_mm2 = 70.0
 
 [[weights]]
 file = "weights.onnx"
