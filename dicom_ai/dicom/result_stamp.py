@@ -12,10 +12,7 @@ from pydicom.dataset import Dataset
 from dicom_ai import __version__
 from dicom_ai.dicom.codes import SCHEME, SCHEME_NAME
 from dicom_ai.domain.model import ModelReference
-from dicom_ai.domain.result import ResultIdentity
-
-MANUFACTURER = "dicom_ai"
-"""Manufacturer (0008,0070): by it the node knows its own results when they come back."""
+from dicom_ai.domain.result import MANUFACTURER, ResultIdentity
 
 MODEL_NAME = "dicom_ai"
 SERIAL_NUMBER = "1"

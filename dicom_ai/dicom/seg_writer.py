@@ -12,12 +12,12 @@ from pydicom.sr.codedict import codes
 
 from dicom_ai.dicom import seg_frames
 from dicom_ai.dicom.codes import ANATOMICAL_STRUCTURE, level_modifier, structure_code
-from dicom_ai.dicom.result_stamp import MANUFACTURER, stamp, stated, without_name
+from dicom_ai.dicom.result_stamp import stamp, stated, without_name
 from dicom_ai.dicom.source_headers import Sources, source_headers
 from dicom_ai.domain.findings import Segment, Segmentation, StructureKind
 from dicom_ai.domain.image import Radiograph, SourceFrame, SourceImage
 from dicom_ai.domain.model import ModelReference
-from dicom_ai.domain.result import ResultIdentity
+from dicom_ai.domain.result import MANUFACTURER, ResultIdentity
 from dicom_ai.errors import DicomAiError, RejectedInput
 from dicom_ai.imaging.palette import color_of
 

@@ -12,10 +12,10 @@ from pydicom.sr.coding import Code
 
 from dicom_ai.dicom import codes as our
 from dicom_ai.dicom.headers import PARSE_ERRORS
-from dicom_ai.dicom.result_stamp import MANUFACTURER
 from dicom_ai.dicom.sr_groups import NOT_MEASURED
 from dicom_ai.domain.findings import Contour, Finding, Quantity, Structure, StructureKind
 from dicom_ai.domain.image import SourceImage
+from dicom_ai.domain.result import MANUFACTURER
 from dicom_ai.errors import NotDicom, RejectedInput
 
 _FINDING_SITE = "363698007"

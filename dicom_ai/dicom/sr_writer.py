@@ -29,14 +29,14 @@ from pydicom.sr.coding import Code
 from pydicom.uid import Comprehensive3DSRStorage
 
 from dicom_ai.dicom import codes as our
-from dicom_ai.dicom.result_stamp import MANUFACTURER, MODEL_NAME, SERIAL_NUMBER, stamp, stated, without_name
+from dicom_ai.dicom.result_stamp import MODEL_NAME, SERIAL_NUMBER, stamp, stated, without_name
 from dicom_ai.dicom.source_headers import source_headers
 from dicom_ai.dicom.sr_groups import comment, empty_failed_numbers, measurement_group
 from dicom_ai.dicom.sr_library import image_library
 from dicom_ai.domain.findings import Finding
 from dicom_ai.domain.image import SourceImage
 from dicom_ai.domain.model import ModelReference
-from dicom_ai.domain.result import ResultIdentity, ResultObject
+from dicom_ai.domain.result import MANUFACTURER, ResultIdentity, ResultObject
 from dicom_ai.domain.study import Series
 from dicom_ai.errors import RejectedInput
 

@@ -5,6 +5,9 @@ from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
 
+MANUFACTURER = "dicom_ai"
+"""Manufacturer (0008,0070) of everything this product makes: by it the node knows its own objects when they return."""
+
 
 class ResultKind(StrEnum):
     """The kinds of object a run can send."""

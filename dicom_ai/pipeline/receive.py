@@ -19,6 +19,7 @@ from pydicom.uid import PYDICOM_IMPLEMENTATION_UID
 from dicom_ai.dimse import datastream
 from dicom_ai.dimse.scp import Caller, StoreRequest
 from dicom_ai.domain.received import ReceivedInstance, Recorded
+from dicom_ai.domain.result import MANUFACTURER
 from dicom_ai.errors import MissingIdentity, NotDicom, RejectedInput, Unavailable
 from dicom_ai.storage import associations, holdings, studies
 from dicom_ai.storage.database import Database, Session
@@ -27,7 +28,6 @@ from dicom_ai.storage.files import FileStore, PartFile, instance_folders, instan
 META_START = 144
 """Where group 2 goes on after its length: preamble 128, prefix 4, (0002,0000) 12 bytes."""
 
-OWN_MANUFACTURER = "dicom_ai"
 IMPLEMENTATION_VERSION = "DICOM_AI"
 
 log = structlog.get_logger()
@@ -176,7 +176,7 @@ def _received(
         accession=identity.accession,
         modality=identity.modality,
         study_date=identity.study_date,
-        manufacturer_own=identity.manufacturer == OWN_MANUFACTURER,
+        manufacturer_own=identity.manufacturer == MANUFACTURER,
     )
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
+from dicom_ai.domain.result import MANUFACTURER
 from dicom_ai.domain.study import Series
 from dicom_ai.routing.condition import Condition, evaluate
 from dicom_ai.routing.evidence import values
@@ -10,9 +11,6 @@ from dicom_ai.routing.facts import Facts, series_facts
 from dicom_ai.routing.predicates import Answer
 from dicom_ai.routing.ranking import Candidate, losers
 from dicom_ai.routing.rule import Rule, RuleSet
-
-OWN_MANUFACTURER = "dicom_ai"
-"""Manufacturer (0008,0070) of everything this product makes."""
 
 _RESULT_MODALITIES = frozenset({"SEG", "SR", "PR", "KO", "PM", "DOC", "REG", "FID", "AU", "RTSTRUCT"})
 
@@ -100,7 +98,7 @@ def own_or_result(series: Series) -> str:
     """Return why a series is a result rather than an acquisition, or the empty string. Results are never routed."""
     header = series.header
     maker = " ".join(values(header, "Manufacturer"))
-    if maker.casefold().replace("-", "_").startswith(OWN_MANUFACTURER):
+    if maker.casefold().replace("-", "_").startswith(MANUFACTURER):
         return f"made by this product (Manufacturer {maker!r})"
     if series.modality.upper() in _RESULT_MODALITIES:
         return f"objects of modality {series.modality} are results, not acquisitions"

@@ -3,7 +3,8 @@
 from dicom_ai.dicom.result_stamp import MANUFACTURER
 from dicom_ai.errors import DicomAiError, MissingIdentity, NotDicom, StorageFull, Unavailable
 from dicom_ai.listener import STATUSES
-from dicom_ai.pipeline.receive import OWN_MANUFACTURER, WrongSopClass
+from dicom_ai.pipeline.receive import MANUFACTURER as OWN_MANUFACTURER
+from dicom_ai.pipeline.receive import WrongSopClass
 from tests.peers import REPOSITORY
 
 
