@@ -6,7 +6,7 @@ To add a kind: a function here, and a row in MEASURERS.
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from dicom_ai.analysis.levels import levels_for
+from dicom_ai.analysis.levels import levels_for, with_levels_of_others
 from dicom_ai.analysis.series import SeriesAnalysis
 from dicom_ai.domain.findings import Finding, VertebraLabel
 from dicom_ai.domain.image import Volume
@@ -33,7 +33,8 @@ class Measured:
 
 def measure_study(analyses: Sequence[SeriesAnalysis]) -> tuple[Measured, ...]:
     """Measure every series of a study; levels found in one series serve the others in its frame of reference."""
-    return tuple(_measured(analysis, analyses) for analysis in analyses)
+    named = with_levels_of_others(analyses)
+    return tuple(_measured(analysis, named) for analysis in named)
 
 
 def measure_cord_of(analysis: SeriesAnalysis, levels: Sequence[VertebraLabel]) -> Measured:
@@ -77,11 +78,11 @@ def _measured(analysis: SeriesAnalysis, analyses: Sequence[SeriesAnalysis]) -> M
     levels = levels_for(analysis, analyses)
     # A model whose manifest names no measurement still says how much of each structure it found.
     names = [name for name in analysis.measurements if name in MEASURERS] or ["volume"]
-    parts = [MEASURERS[name](analysis, levels) for name in names]
+    parts = [MEASURERS[name](analysis, levels.labels) for name in names]
     return Measured(
         analysis,
         findings=tuple(finding for part in parts for finding in part.findings),
         profile=next((part.profile for part in parts if part.profile), None),
-        levels=levels,
-        notes=tuple(note for part in parts for note in part.notes),
+        levels=levels.labels,
+        notes=(*levels.notes, *(note for part in parts for note in part.notes)),
     )

@@ -18,6 +18,7 @@ from dicom_ai.domain.findings import VertebraLabel
 
 FROM_C2 = "counted from C2"
 FROM_SACRUM = "counted from the sacrum, transitional anatomy not excluded"
+NO_ANCHOR = "neither C2 nor the sacrum was found: no level is known"
 CARRIED_OVER = "carried over from another series"
 DOUBT = ", across a gap or a block vertebra"
 LOWEST_FROM_C2 = "T12"
@@ -89,7 +90,7 @@ def _usable(row: Sequence[Instance], anchors: Anchors) -> tuple[Anchors, list[st
         anchors = replace(anchors, sacrum=None)
         notes.append("what looked like the sacrum does not lie below the spine and was not used")
     if row and anchors.c2 is None and anchors.sacrum is None and not anchors.known:
-        notes.append("neither C2 nor the sacrum was found: no level is known")
+        notes.append(NO_ANCHOR)
     return anchors, notes
 
 

@@ -7,7 +7,8 @@ import numpy as np
 from scipy import ndimage
 
 from dicom_ai.anatomy.instances import Instance
-from dicom_ai.anatomy.labeling import Anchors, Labelling, label
+from dicom_ai.anatomy.labeling import NO_ANCHOR, Anchors, Labelling, label
+from dicom_ai.anatomy.levels import SACRUM, disc_between
 from dicom_ai.domain.findings import Segmentation, StructureKind
 from dicom_ai.domain.image import Volume
 
@@ -50,6 +51,40 @@ def label_segmentation(segmentation: Segmentation, grid: Volume) -> Labelling:
         )
     result = label(row, Anchors(c2=c2, sacrum=sacrum))
     return replace(result, notes=(*notes, *result.notes))
+
+
+def renamed(segmentation: Segmentation, labelling: Labelling, grid: Volume) -> Segmentation:
+    """Return the segmentation with the names and levels of a labelling; a disc is named by the bones around it."""
+    names = {vertebra.segment_number: vertebra for vertebra in labelling.labels}
+    discs = [one.number for one in segmentation.segments if one.structure.kind is StructureKind.DISC]
+    has_sacrum = any(one.structure.kind is StructureKind.SACRUM for one in segmentation.segments)
+    segments = []
+    for segment in segmentation.segments:
+        structure = segment.structure
+        if segment.number in names:
+            structure = replace(structure, name=names[segment.number].name, level=names[segment.number].level)
+        elif segment.number in discs:
+            level = _level_of_disc(segmentation.labels == segment.number, labelling, grid=grid, has_sacrum=has_sacrum)
+            name = f"{level} disc" if level else f"Disc {discs.index(segment.number) + 1}"
+            structure = replace(structure, name=name, level=level)
+        segments.append(replace(segment, structure=structure, tracking_id=structure.name))
+    obsolete = {NO_ANCHOR} if any(vertebra.level for vertebra in labelling.labels) else set()
+    notes = dict.fromkeys(note for note in (*segmentation.notes, *labelling.notes) if note not in obsolete)
+    return replace(segmentation, segments=tuple(segments), notes=tuple(notes), vertebrae=labelling.labels)
+
+
+def _level_of_disc(mask: np.ndarray, labelling: Labelling, *, grid: Volume, has_sacrum: bool) -> str | None:
+    """Return "C3/C4" where the vertebrae directly above and below the disc have levels that follow one another."""
+    height = float(grid.to_mm(np.argwhere(mask).mean(axis=0))[2])
+    above = [one for one in labelling.labels if float(one.centroid_mm[2]) > height]
+    below = [one for one in labelling.labels if float(one.centroid_mm[2]) <= height]
+    lower = below[0].level if below else SACRUM if has_sacrum else None
+    if not above or above[-1].level is None or lower is None:
+        return None
+    try:
+        return disc_between(above[-1].level, lower)
+    except ValueError:
+        return None
 
 
 def instances_in(labels: np.ndarray, grid: Volume, numbers: Sequence[int]) -> tuple[Instance, ...]:
