@@ -6,7 +6,6 @@ a measurement report without groups is an error to them.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from uuid import NAMESPACE_OID, uuid5
 
 import highdicom as hd
 from highdicom.sr import (
@@ -14,11 +13,9 @@ from highdicom.sr import (
     CodedConcept,
     ContainerContentItem,
     ContentSequence,
-    DeviceObserverIdentifyingAttributes,
     LanguageOfContentItemAndDescendants,
     MeasurementReport,
     ObservationContext,
-    ObserverContext,
     RelationshipTypeValues,
     TextContentItem,
 )
@@ -29,19 +26,17 @@ from pydicom.sr.coding import Code
 from pydicom.uid import Comprehensive3DSRStorage
 
 from dicom_ai.dicom import codes as our
-from dicom_ai.dicom.result_stamp import MODEL_NAME, SERIAL_NUMBER, stamp, stated, without_name
+from dicom_ai.dicom.result_stamp import stamp, stated, without_name
 from dicom_ai.dicom.source_headers import source_headers
 from dicom_ai.dicom.sr_groups import comment, empty_failed_numbers, measurement_group
 from dicom_ai.dicom.sr_library import image_library
+from dicom_ai.dicom.sr_observer import device_observer
 from dicom_ai.domain.findings import Finding
 from dicom_ai.domain.image import SourceImage
 from dicom_ai.domain.model import ModelReference
-from dicom_ai.domain.result import MANUFACTURER, ResultIdentity, ResultObject
+from dicom_ai.domain.result import ResultIdentity, ResultObject
 from dicom_ai.domain.study import Series
 from dicom_ai.errors import RejectedInput
-
-OBSERVER_UID = f"2.25.{uuid5(NAMESPACE_OID, MANUFACTURER).int}"
-"""Device Observer UID of every node."""
 
 _LANGUAGE = CodedConcept("en", "RFC5646", "English")
 
@@ -170,7 +165,7 @@ def _measurements(
     sources = {source.series_uid: source for source in evidence.sources}
     only = models[0] if len(models) == 1 else None
     report = MeasurementReport(
-        observation_context=_observer(),
+        observation_context=ObservationContext(observer_device_context=device_observer()),
         procedure_reported=_procedures(header),
         imaging_measurements=[
             measurement_group(
@@ -198,7 +193,7 @@ def _text(header: Dataset, *, models: Sequence[ModelReference], notes: Sequence[
     root = ContainerContentItem(name=our.NOTHING_FOUND_TITLE, is_content_continuous=False)
     root.ContentSequence = ContentSequence()
     root.ContentSequence.extend(LanguageOfContentItemAndDescendants(_LANGUAGE))
-    root.ContentSequence.extend(_observer())
+    root.ContentSequence.extend(ObservationContext(observer_device_context=device_observer()))
     for procedure in _procedures(header):
         root.ContentSequence.append(
             CodeContentItem(codes.DCM.ProcedureReported, procedure, RelationshipTypeValues.HAS_CONCEPT_MOD)
@@ -221,21 +216,6 @@ def _container(name: Code, items: Sequence[CodeContentItem | TextContentItem]) -
     )
     container.ContentSequence = ContentSequence(items)
     return container
-
-
-def _observer() -> ObservationContext:
-    return ObservationContext(
-        observer_device_context=ObserverContext(
-            observer_type=codes.DCM.Device,
-            observer_identifying_attributes=DeviceObserverIdentifyingAttributes(
-                uid=OBSERVER_UID,
-                name=MODEL_NAME,
-                manufacturer_name=MANUFACTURER,
-                model_name=MODEL_NAME,
-                serial_number=SERIAL_NUMBER,
-            ),
-        )
-    )
 
 
 def _procedures(header: Dataset) -> list[CodedConcept]:

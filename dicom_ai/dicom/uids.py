@@ -3,6 +3,9 @@
 import re
 from uuid import uuid4
 
+LABEL_MAP_SEGMENTATION_STORAGE = "1.2.840.10008.5.1.4.1.1.66.7"
+"""PS3.4 B.5 since 2024d; pydicom 3.0 has no name for it."""
+
 _UID = re.compile(r"[0-9]+(\.[0-9]+)*")
 _LONGEST = 64
 

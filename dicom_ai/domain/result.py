@@ -14,6 +14,9 @@ class ResultKind(StrEnum):
 
     SEG = "seg"
     SR = "sr"
+    PDF = "pdf"
+    SC = "sc"
+    KO = "ko"
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +25,8 @@ class ResultIdentity:
 
     run: 1, 2, ... within the study. created_at: aware datetime. predecessor: (study, series, SOP instance) of the
     object this one replaces, or None. slot: what the object is within its run, the same in every run and on every
-    retry: "sr", "sr:comprehensive" (the report for archives that take no "sr"), or "seg:<model>:<source series UID>".
+    retry: "sr", "sr:comprehensive" (the report for archives that take no "sr"), "seg:<model>:<source series UID>",
+    "pdf", "sc", or "ko:<slot>" (the note that rejects what an earlier run sent in a slot).
     """
 
     kind: ResultKind
