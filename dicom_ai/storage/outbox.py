@@ -1,7 +1,7 @@
 """The outbox: one row per result object and destination, and whose turn it is to send there.
 
 One sender at a time works for a destination; destinations do not wait for one another. Nothing leaves while images
-of its study wait for routing: what they change must be known first. Nothing leaves that a pause holds.
+of its study wait for routing: what they change must be known first. Nothing leaves that a pause or a hold keeps.
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 
 from dicom_ai.domain.result import ResultKind
 from dicom_ai.domain.run import RunState
-from dicom_ai.storage import audit, pauses
+from dicom_ai.storage import audit, holds, pauses
 from dicom_ai.storage.database import now
 from dicom_ai.storage.tables import DestinationRow, OutboxRow, ResultRow, RunRow, SeriesRow
 
@@ -267,8 +267,8 @@ def _due(session: Session, at: float) -> sa.ColumnElement[bool]:
         SeriesRow.study_uid == ResultRow.study_uid,
         SeriesRow.revision != SeriesRow.routed_revision,
     )
-    held = pauses.holding(session)
-    return sa.and_(OutboxRow.state.in_(PENDING), OutboxRow.next_at <= at, ~study_is_open, ~held)
+    paused = pauses.holding(session)
+    return sa.and_(OutboxRow.state.in_(PENDING), OutboxRow.next_at <= at, ~study_is_open, ~paused, ~holds.holding())
 
 
 def _sent_last_hour(session: Session, destination: str) -> int:

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from dicom_ai.domain.job import FINISHED, Job, JobKind, JobState
 from dicom_ai.domain.run import Request, RunState, Wanted
-from dicom_ai.storage import audit, jobs, outbox, studies
+from dicom_ai.storage import audit, holds, jobs, outbox, studies
 from dicom_ai.storage.database import lock_study, now
 from dicom_ai.storage.jobs import NewJob
 from dicom_ai.storage.tables import JobRow, RunJobRow, RunRow
@@ -203,6 +203,7 @@ def _supersede(session: Session, run: RunRow) -> None:
     run.state = RunState.SUPERSEDED
     session.flush()
     cancelled = outbox.cancel(session, run.id)
+    holds.lapse(session, run.id, why=REPLACED)
     report_jobs = session.scalars(
         sa.select(JobRow.id).where(JobRow.run_id == run.id, JobRow.kind == JobKind.REPORT)
     ).all()
@@ -253,6 +254,8 @@ def _begin_report(session: Session, run: RunRow, patience: Patience) -> bool:
     if run.state != RunState.COLLECTING or not studies.is_quiet(
         session, run.study_uid, quiet_s=patience.study_quiet_s, stale_s=patience.association_stale_s
     ):
+        return False
+    if holds.report_is_held(session, run.study_uid):
         return False
     members = _members(session, run.id)
     complete = all(JobState(job.state) in FINISHED for _, job in members)

@@ -125,7 +125,7 @@ class AssociationRow(Table):
     peer_address: Mapped[str]
     opened_at: Mapped[float]
     beat_at: Mapped[float]
-    closed_at: Mapped[float | None]
+    closed_at: Mapped[float | None] = mapped_column(index=True)
     study_uid: Mapped[str | None] = mapped_column(UID, index=True)
     images: Mapped[int] = mapped_column(default=0)
 
@@ -137,7 +137,7 @@ class AssociationStudyRow(Table):
     association_id: Mapped[str] = mapped_column(sa.ForeignKey("associations.id"), primary_key=True)
     study_uid: Mapped[str] = mapped_column(UID, primary_key=True, index=True)
     images: Mapped[int]
-    last_at: Mapped[float]
+    last_at: Mapped[float] = mapped_column(index=True)
 
 
 class RuleVersionRow(Table):
@@ -267,7 +267,7 @@ class OutboxRow(Table):
     attempts: Mapped[int]
     queued_at: Mapped[float]
     next_at: Mapped[float]
-    sent_at: Mapped[float | None]
+    sent_at: Mapped[float | None] = mapped_column(index=True)
     last_error: Mapped[str]
     __table_args__ = (
         sa.UniqueConstraint("result_id", "destination"),
@@ -295,6 +295,29 @@ class PauseRow(Table):
     kind: Mapped[str] = mapped_column(WORD, primary_key=True)
     name: Mapped[str] = mapped_column(NAME, primary_key=True)
     since: Mapped[float]
+    who: Mapped[str]
+    why: Mapped[str]
+
+
+class HoldRow(Table):
+    """What waits for a person, or is only told (blocks False). run_id, result_id, destination narrow what it covers.
+
+    Open while ended_at is None. decision: the person's word. detail: the values in doubt; may hold patient data.
+    """
+
+    __tablename__ = "holds"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    kind: Mapped[str] = mapped_column(WORD)
+    study_uid: Mapped[str] = mapped_column(UID, index=True)
+    run_id: Mapped[int | None] = mapped_column(sa.ForeignKey("runs.id"))
+    result_id: Mapped[int | None] = mapped_column(sa.ForeignKey("results.id"))
+    destination: Mapped[str] = mapped_column(NAME)
+    blocks: Mapped[bool]
+    reason: Mapped[str]
+    detail: Mapped[dict[str, Any]]
+    since: Mapped[float]
+    ended_at: Mapped[float | None] = mapped_column(index=True)
+    decision: Mapped[str] = mapped_column(WORD)
     who: Mapped[str]
     why: Mapped[str]
 
