@@ -1,12 +1,11 @@
 """A rejection note: a Key Object Selection that says which of our results an archive shall no longer show.
 
-IHE RAD TF-3 4.66 (Imaging Object Change Management): the title is the reason, the content names the rejected objects, and
-the evidence lists them by series. The archive keeps or hides them as its administrator has set; nothing is deleted by us.
+IHE RAD TF-3 4.66 (Imaging Object Change Management): the title is the reason, the content names the rejected objects,
+and the evidence lists them by series. The archive keeps or hides them as its administrator has set; nothing is deleted.
 """
 
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
-from pathlib import Path
 from types import MappingProxyType
 
 import highdicom as hd
