@@ -93,7 +93,7 @@ class _Object:
 
 def c_echo(peer: RemoteAe, *, timeouts: Timeouts | None = None) -> float:
     """Verify a peer; return the round trip in seconds. Raises PeerUnavailable, or PermanentRefusal when rejected."""
-    with _associated(peer, [build_context(Verification)], timeouts or Timeouts()) as association:
+    with associated(peer, [build_context(Verification)], timeouts or Timeouts()) as association:
         begin = time.monotonic()
         status = association.send_c_echo()
         if "Status" not in status:
@@ -115,7 +115,7 @@ def c_store(
     wanted = contexts.requestor_contexts((kind.sop_class_uid, kind.transfer_syntax_uid) for kind in kinds)
     outcomes: list[StoreOutcome] = []
     try:
-        with _associated(peer, wanted, timeouts or Timeouts()) as association:
+        with associated(peer, wanted, timeouts or Timeouts()) as association:
             for item, kind in zip(objects, kinds, strict=True):
                 outcomes.append(_store(association, item, kind, peer))
                 if isinstance(outcomes[-1].error, DeliveryUnknown):
@@ -138,7 +138,7 @@ def request_commitment(
     information.TransactionUID = transaction_uid
     information.ReferencedSOPSequence = [_reference(*reference) for reference in references]
     wanted = [build_context(StorageCommitmentPushModel, list(contexts.UNCOMPRESSED))]
-    with _associated(peer, wanted, timeouts or Timeouts()) as association:
+    with associated(peer, wanted, timeouts or Timeouts()) as association:
         status, _ = association.send_n_action(
             information, COMMIT, StorageCommitmentPushModel, StorageCommitmentPushModelInstance
         )
@@ -221,7 +221,7 @@ def _as_implicit(path: Path) -> bytes:
 
 
 @contextmanager
-def _associated(peer: RemoteAe, wanted: list[PresentationContext], timeouts: Timeouts) -> Iterator[Association]:
+def associated(peer: RemoteAe, wanted: list[PresentationContext], timeouts: Timeouts) -> Iterator[Association]:
     """Open an association, release it at the end, and abort it when something is raised.
 
     Raises PeerUnavailable or PermanentRefusal where it is not established.
