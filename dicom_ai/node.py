@@ -6,18 +6,23 @@
 import threading
 from collections.abc import Mapping, Sequence
 
+import structlog
+
 from dicom_ai.app import App, open_app, prepare, refuse_loops
 from dicom_ai.errors import ConfigError, Unavailable
 from dicom_ai.inference.registry import ModelStore
 from dicom_ai.listener import Listener
 from dicom_ai.settings import Settings
 from dicom_ai.storage import schema
+from dicom_ai.web.server import WebPart
 from dicom_ai.worker.celery_app import MEMORY, Bell, QueueWork, Worker
 from dicom_ai.worker.clock import Clock
 from dicom_ai.worker.gpu import QUEUE as GPU
 from dicom_ai.worker.gpu import GpuWork
 from dicom_ai.worker.io import QUEUE as IO
 from dicom_ai.worker.io import IoWork, ring_quietly
+
+log = structlog.get_logger()
 
 WATCH_S = 5.0
 """How often a process looks whether its parts still live."""
@@ -92,25 +97,33 @@ class Node:
     """Everything in one process: SQLite and memory:// do, a server is not needed.
 
     rules_on: rules that seed an empty database are on as the file says, instead of in shadow (demo, tests).
+    pages: the administrator's pages are served as well; where their port is taken, the node works without them.
     """
 
-    def __init__(self, settings: Settings, *, rules_on: bool = False, models: ModelStore | None = None) -> None:
+    def __init__(
+        self, settings: Settings, *, rules_on: bool = False, models: ModelStore | None = None, pages: bool = False
+    ) -> None:
         refuse_loops(settings)
         self.app = open_app(settings)
         prepare(self.app, rules_on=rules_on)
         self.listener = Listener(settings, self.app.database, self.app.files)
         self._work = WorkPart(self.app, models=models)
         self._clock = ClockPart(self.app)
+        self._web = _pages(self.app) if pages else None
 
     def start(self) -> None:
         """Start everything; images are received from the moment this returns, or earlier."""
         self.listener.start()
         self._work.start()
         self._clock.start()
+        if self._web:
+            self._web.start()
 
     def stop(self) -> bool:
         """Stop receiving first, then the clock and the workers; return whether the work at hand ended in time."""
         self.listener.stop()
+        if self._web:
+            self._web.stop()
         self._clock.stop()
         ended = self._work.stop()
         self.app.close()
@@ -118,8 +131,8 @@ class Node:
 
     @property
     def alive(self) -> bool:
-        """Whether clock and workers live."""
-        return self._clock.alive and self._work.alive
+        """Whether clock, workers and pages live."""
+        return self._clock.alive and self._work.alive and (self._web is None or self._web.alive)
 
     @property
     def port(self) -> int:
@@ -131,7 +144,16 @@ class Node:
         """One line: what listens, and what runs the models."""
         node = self.app.settings.node
         models = ", ".join(f"{name} on {device}" for name, device in self._work.devices.items()) or "none installed"
-        return f"{node.ae_title} listening on {node.address}:{self.port}; models: {models}"
+        pages = f"; pages on {self._web.address}" if self._web else ""
+        return f"{node.ae_title} listening on {node.address}:{self.port}; models: {models}{pages}"
+
+
+def _pages(app: App) -> WebPart | None:
+    try:
+        return WebPart(app)
+    except ConfigError as error:
+        log.error("no pages", reason=str(error))
+        return None
 
 
 def require_broker(settings: Settings) -> None:
@@ -149,7 +171,7 @@ def open_part(settings: Settings) -> App:
     return app
 
 
-def run_until(part: WorkPart | ClockPart | Node, stop: threading.Event) -> bool:
+def run_until(part: WorkPart | ClockPart | WebPart | Node, stop: threading.Event) -> bool:
     """Wait for the event and stop what was started; return whether the work at hand ended in time.
 
     Raises Unavailable when a part has ended on its own: a process that only looks alive must be replaced.

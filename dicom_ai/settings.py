@@ -194,6 +194,38 @@ class Workers(Section):
     )
 
 
+class Web(Section):
+    """The administrator's pages and the API."""
+
+    enabled: bool = Field(
+        default=True, description="Serve the pages inside `dicom-ai serve`; dicom-ai web serves them on their own."
+    )
+    address: str = Field(
+        default="127.0.0.1", description="Address to listen on. This machine only by default; docs/administration.md."
+    )
+    port: Port = Field(default=8787, description="TCP port to listen on.")
+    certificate: OptionalPath = Field(
+        default=None, description="PEM file of a certificate: pages over HTTPS; empty: HTTP."
+    )
+    key: OptionalPath = Field(default=None, description="PEM file with its private key.")
+    behind_https: bool = Field(
+        default=False, description="A proxy on this machine speaks HTTPS: cookies are sent over HTTPS only."
+    )
+    idle_min: float = Field(default=30, gt=0, description="A browser that was idle for so many minutes is signed out.")
+    time_zone: str = Field(
+        default="", description='Zone of the times on the pages, as "Europe/Berlin"; empty: the machine\'s.'
+    )
+    viewer_url: str = Field(
+        default="",
+        description="Address of an OHIF that sees the archive (https://ohif.example/viewer); the pages then link to it.",
+    )
+
+    @property
+    def is_https(self) -> bool:
+        """Whether browsers reach the pages over HTTPS."""
+        return self.behind_https or self.certificate is not None
+
+
 class Rules(Section):
     """Routing rules live in the database; the file only seeds an empty one."""
 
@@ -236,6 +268,7 @@ class Settings(BaseSettings):
     timeouts: Timeouts = Timeouts()
     models: Models = Models()
     workers: Workers = Workers()
+    web: Web = Web()
     rules: Rules = Rules()
     log: Log = Log()
 

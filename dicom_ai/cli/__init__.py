@@ -18,6 +18,8 @@ COMMANDS: dict[str, str] = {
     "listen": "Run the receiving process.",
     "work": "Run a worker process.",
     "schedule": "Run the clock process.",
+    "web": "Run the process of the pages and the API.",
+    "users": "List and add accounts of the pages, and set their passwords.",
     "init": "Write the settings of a new node, and say what to type into the PACS.",
     "doctor": "Say whether the node would work, and what its destinations will store.",
     "db": "Create or upgrade the database.",

@@ -21,7 +21,8 @@ def command(config: Path | None, rules_on: bool, print_settings: bool) -> None:
     from dicom_ai.node import Node, run_until
 
     stop = stop_event()
-    node = Node(begin(config), rules_on=rules_on)
+    settings = begin(config)
+    node = Node(settings, rules_on=rules_on, pages=settings.web.enabled)
     node.start()
     click.echo(node.description)
     leave(in_time=run_until(node, stop))

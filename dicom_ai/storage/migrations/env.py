@@ -2,7 +2,7 @@
 
 from alembic import context
 
-from dicom_ai.storage import watch_tables  # noqa: F401 - its tables belong to the metadata
+from dicom_ai.storage import watch_tables, web_tables  # noqa: F401 - their tables belong to the metadata
 from dicom_ai.storage.tables import Table
 
 context.configure(

@@ -1,0 +1,44 @@
+"""The tables of the administrator's pages: who may sign in, who has, and the tokens of the API.
+
+Times are seconds since 1970; a change here needs a migration. Secrets are kept as digests only.
+"""
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Mapped, mapped_column
+
+from dicom_ai.storage.tables import DIGEST, NAME, WORD, Table
+
+
+class AccountRow(Table):
+    """A local account. password_hash: argon2; disabled_at: since when nobody may sign in with it."""
+
+    __tablename__ = "accounts"
+    name: Mapped[str] = mapped_column(NAME, primary_key=True)
+    role: Mapped[str] = mapped_column(WORD)
+    password_hash: Mapped[str]
+    created_at: Mapped[float]
+    disabled_at: Mapped[float | None]
+
+
+class SignInRow(Table):
+    """A browser that is signed in. digest: SHA-256 of its cookie; csrf: what its forms must carry."""
+
+    __tablename__ = "sign_ins"
+    digest: Mapped[str] = mapped_column(DIGEST, primary_key=True)
+    account: Mapped[str] = mapped_column(NAME, sa.ForeignKey("accounts.name", ondelete="CASCADE"), index=True)
+    csrf: Mapped[str] = mapped_column(DIGEST)
+    begun_at: Mapped[float]
+    seen_at: Mapped[float]
+
+
+class TokenRow(Table):
+    """A token of the API. digest: SHA-256 of its text, which was shown once."""
+
+    __tablename__ = "tokens"
+    digest: Mapped[str] = mapped_column(DIGEST, primary_key=True)
+    name: Mapped[str] = mapped_column(NAME, unique=True)
+    role: Mapped[str] = mapped_column(WORD)
+    made_by: Mapped[str] = mapped_column(NAME)
+    created_at: Mapped[float]
+    used_at: Mapped[float | None]
+    revoked_at: Mapped[float | None]

@@ -1,0 +1,51 @@
+"""Every URL of the pages: who may ask for it, and the view that answers.
+
+To add a page: write pages/<noun>.py and templates/<noun>.html, and name its URLs here. GET shows; POST changes, then
+redirects.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from fastapi import Depends, FastAPI
+from starlette.responses import Response
+
+from dicom_ai.domain.account import Role
+from dicom_ai.web.pages import first_start, login, overview
+from dicom_ai.web.visit import needs, own_form
+
+VIEWER, OPERATOR, ADMINISTRATOR = Role.VIEWER, Role.OPERATOR, Role.ADMINISTRATOR
+
+
+@dataclass(frozen=True, slots=True)
+class Url:
+    """One URL. role: who may; None: anybody, before log-in."""
+
+    method: Literal["GET", "POST"]
+    path: str
+    view: Callable[..., Any]
+    role: Role | None
+
+
+URLS = (
+    # Before log-in
+    Url("GET", "/first-start", first_start.show, None),
+    Url("POST", "/first-start", first_start.save, None),
+    Url("GET", "/login", login.show, None),
+    Url("POST", "/login", login.sign_in, None),
+    Url("POST", "/logout", login.sign_out, VIEWER),
+    # Overview
+    Url("GET", "/", overview.show, VIEWER),
+)
+
+
+def add_to(web: FastAPI) -> None:
+    """Add every URL to the application, each behind its role; a change also needs a form of its own session."""
+    for url in URLS:
+        guards = [] if url.role is None else [Depends(needs(url.role))]
+        if url.role is not None and url.method == "POST":
+            guards.append(Depends(own_form))
+        web.add_api_route(
+            url.path, url.view, methods=[url.method], dependencies=guards, response_class=Response, response_model=None
+        )
