@@ -34,7 +34,9 @@ class Table(DeclarativeBase):
 class StudyRow(Table):
     """A study: who it is about, when images last came, and how long it must be quiet (None: as set for the node).
 
-    asked_at: when a person asked for its analysis, whatever its age; None when nobody did.
+    asked_at: when a person asked for its analysis, whatever its age; None when nobody did. corrected_at: when its
+    patient or study attributes last changed. evidence: why no more images are expected, as it was known at evidence_at;
+    looked_at: when that was last asked.
     """
 
     __tablename__ = "studies"
@@ -47,10 +49,29 @@ class StudyRow(Table):
     quiet_s: Mapped[float | None]
     routing_until: Mapped[float | None]
     asked_at: Mapped[float | None]
+    corrected_at: Mapped[float | None]
+    evidence: Mapped[str | None]
+    evidence_at: Mapped[float | None]
+    looked_at: Mapped[float | None]
+
+
+class StudyPatientRow(Table):
+    """A patient that images of a study name. same_as: the number that a correction has turned this one into."""
+
+    __tablename__ = "study_patients"
+    study_uid: Mapped[str] = mapped_column(UID, sa.ForeignKey("studies.study_uid"), primary_key=True)
+    number: Mapped[int] = mapped_column(primary_key=True)
+    patient_id: Mapped[str]
+    issuer: Mapped[str]
+    birth_date: Mapped[str]
+    same_as: Mapped[int | None]
 
 
 class SeriesRow(Table):
-    """A series. revision counts its new images; routed_revision is the one that routing has seen."""
+    """A series. revision counts its new images; routed_revision is the one that routing has seen.
+
+    evidence: why no more images are expected, as it was known at evidence_at.
+    """
 
     __tablename__ = "series"
     study_uid: Mapped[str] = mapped_column(UID, sa.ForeignKey("studies.study_uid"), primary_key=True)
@@ -62,6 +83,8 @@ class SeriesRow(Table):
     routed_revision: Mapped[int] = mapped_column(default=0)
     input_digest: Mapped[str | None] = mapped_column(DIGEST)
     facts: Mapped[dict[str, Any] | None]
+    evidence: Mapped[str | None]
+    evidence_at: Mapped[float | None]
     __table_args__ = (
         sa.Index(
             "ix_series_unrouted",
@@ -73,9 +96,10 @@ class SeriesRow(Table):
 
 
 class InstanceRow(Table):
-    """A received object. standing: kept (processed), conflict (known UID, other bytes) or own (made by this node).
+    """A received object. standing: kept (processed) or own (made by this node); beside a kept one with the same UID:
+    again (not compared with it yet), conflict (other pixels: a person decides) or spare (needed by nobody).
 
-    Without its file: missing, or deleting and deleted by retention.
+    Without its file: missing, or deleting and deleted by retention. patient: a number of study_patients.
     """
 
     __tablename__ = "instances"
@@ -94,8 +118,15 @@ class InstanceRow(Table):
     called_ae_title: Mapped[str]
     peer_address: Mapped[str]
     association_id: Mapped[str] = mapped_column(NAME)
+    patient: Mapped[int | None]
     __table_args__ = (
         sa.UniqueConstraint("sop_instance_uid", "sha256"),
+        sa.Index(
+            "ix_instances_again",
+            "study_uid",
+            sqlite_where=sa.text("standing = 'again'"),
+            postgresql_where=sa.text("standing = 'again'"),
+        ),
         sa.Index("ix_instances_study_uid_series_uid", "study_uid", "series_uid"),
         sa.Index(
             "ix_instances_on_disk",
@@ -115,7 +146,10 @@ class InstanceRow(Table):
 
 
 class AssociationRow(Table):
-    """An association in. study_uid: the study it delivered last. Open without a recent beat counts as gone."""
+    """An association in. study_uid: the study it delivered last. Open without a recent beat counts as gone.
+
+    released: how it ended: in order, or by an abort or a broken connection; None while it is open.
+    """
 
     __tablename__ = "associations"
     id: Mapped[str] = mapped_column(NAME, primary_key=True)
@@ -126,6 +160,7 @@ class AssociationRow(Table):
     opened_at: Mapped[float]
     beat_at: Mapped[float]
     closed_at: Mapped[float | None] = mapped_column(index=True)
+    released: Mapped[bool | None]
     study_uid: Mapped[str | None] = mapped_column(UID, index=True)
     images: Mapped[int] = mapped_column(default=0)
 
@@ -235,7 +270,10 @@ class RunJobRow(Table):
 
 
 class ResultRow(Table):
-    """A result object. Its identity is saved first; path is None until its bytes are written."""
+    """A result object. Its identity is saved first; path is None until its bytes are written.
+
+    withdrawn_at: since when nobody should look at it any more, where it has left, and why.
+    """
 
     __tablename__ = "results"
     id: Mapped[int] = mapped_column(primary_key=True)
@@ -252,11 +290,16 @@ class ResultRow(Table):
     created_at: Mapped[str]
     predecessor: Mapped[list[Any] | None]
     path: Mapped[str | None]
+    withdrawn_at: Mapped[float | None] = mapped_column(index=True)
+    withdrawn_why: Mapped[str | None]
     __table_args__ = (sa.UniqueConstraint("run_id", "shadow", "slot"),)
 
 
 class OutboxRow(Table):
-    """One object for one destination: waiting, sent, unknown, refused, replaced, failed or cancelled."""
+    """One object for one destination: waiting, sent, unknown, refused, replaced, failed, cancelled or withdrawn.
+
+    checked: what the destination said of patient and study before it was sent.
+    """
 
     __tablename__ = "outbox"
     id: Mapped[int] = mapped_column(primary_key=True)
@@ -269,6 +312,7 @@ class OutboxRow(Table):
     next_at: Mapped[float]
     sent_at: Mapped[float | None] = mapped_column(index=True)
     last_error: Mapped[str]
+    checked: Mapped[str] = mapped_column(server_default="")
     __table_args__ = (
         sa.UniqueConstraint("result_id", "destination"),
         sa.Index("ix_outbox_due", "destination", "state", "next_at"),
@@ -276,7 +320,10 @@ class OutboxRow(Table):
 
 
 class DestinationRow(Table):
-    """The turn at a destination: one sender at a time, and when it was last reached."""
+    """The turn at a destination: one sender at a time, and when it was last reached.
+
+    checked: whether it can be asked about patient and study before something is sent; "" when it never was.
+    """
 
     __tablename__ = "destinations"
     name: Mapped[str] = mapped_column(NAME, primary_key=True)
@@ -286,6 +333,7 @@ class DestinationRow(Table):
     failures: Mapped[int]
     last_sent_at: Mapped[float | None]
     last_error: Mapped[str]
+    checked: Mapped[str] = mapped_column(server_default="")
 
 
 class PauseRow(Table):
