@@ -36,6 +36,7 @@ WANTED = {
     0x00080060: "modality",
     0x00080070: "manufacturer",
     0x00081090: "model_name",
+    0x00100010: "patient_name",
     0x00100020: "patient_id",
     0x0020000D: "study_uid",
     0x0020000E: "series_uid",
@@ -56,6 +57,7 @@ class Identity:
     sop_instance_uid: str = ""
     study_uid: str = ""
     series_uid: str = ""
+    patient_name: str = ""
     patient_id: str = ""
     accession: str = ""
     modality: str = ""

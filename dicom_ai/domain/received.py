@@ -25,7 +25,7 @@ class ReceivedInstance:
     sha256: hex digest of the data set without group 2. path: where the bytes lie, relative to the file store.
     received_at: seconds since 1970. association_id: the id given to storage.associations.opened; "" without one.
     manufacturer_own: the equipment module says that this node made it.
-    The last six of the identity fields are trimmed text, empty where absent.
+    The last of the identity fields are trimmed text, empty where absent.
     """
 
     study_uid: str
@@ -45,4 +45,5 @@ class ReceivedInstance:
     accession: str = ""
     modality: str = ""
     study_date: str = ""
+    patient_name: str = ""
     manufacturer_own: bool = False

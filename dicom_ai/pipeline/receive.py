@@ -176,6 +176,7 @@ def _received(
         accession=identity.accession,
         modality=identity.modality,
         study_date=identity.study_date,
+        patient_name=identity.patient_name,
         manufacturer_own=identity.manufacturer == MANUFACTURER,
     )
 

@@ -229,6 +229,7 @@ def _touch(session: Session, received: ReceivedInstance) -> None:
         study.patient_id = _text(received.patient_id)
         study.accession = _text(received.accession)
         study.study_date = _text(received.study_date)
+        study.patient_name = _text(received.patient_name)
         session.add(study)
         session.flush()
     study.last_received_at = at

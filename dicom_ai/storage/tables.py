@@ -43,7 +43,8 @@ class StudyRow(Table):
     study_uid: Mapped[str] = mapped_column(UID, primary_key=True)
     patient_id: Mapped[str]
     accession: Mapped[str]
-    study_date: Mapped[str]
+    study_date: Mapped[str] = mapped_column(index=True)
+    patient_name: Mapped[str] = mapped_column(server_default="")
     first_received_at: Mapped[float]
     last_received_at: Mapped[float] = mapped_column(index=True)
     quiet_s: Mapped[float | None]
@@ -244,7 +245,15 @@ class JobRow(Table):
     token_at: Mapped[float | None]
     created_at: Mapped[float]
     finished_at: Mapped[float | None]
-    __table_args__ = (sa.Index("ix_jobs_claim", "queue", "state", "priority", "id"),)
+    __table_args__ = (
+        sa.Index("ix_jobs_claim", "queue", "state", "priority", "id"),
+        sa.Index(
+            "ix_jobs_failed",
+            "study_uid",
+            sqlite_where=sa.text("state = 'failed'"),
+            postgresql_where=sa.text("state = 'failed'"),
+        ),
+    )
 
 
 class AttemptRow(Table):
@@ -316,6 +325,12 @@ class OutboxRow(Table):
     __table_args__ = (
         sa.UniqueConstraint("result_id", "destination"),
         sa.Index("ix_outbox_due", "destination", "state", "next_at"),
+        sa.Index(
+            "ix_outbox_failed",
+            "result_id",
+            sqlite_where=sa.text("state IN ('failed', 'refused')"),
+            postgresql_where=sa.text("state IN ('failed', 'refused')"),
+        ),
     )
 
 

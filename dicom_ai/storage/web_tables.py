@@ -1,7 +1,9 @@
-"""The tables of the administrator's pages: who may sign in, who has, and the tokens of the API.
+"""The tables of the administrator's pages: who may sign in, who has, tokens of the API, and judgements of results.
 
 Times are seconds since 1970; a change here needs a migration. Secrets are kept as digests only.
 """
+
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column
@@ -42,3 +44,17 @@ class TokenRow(Table):
     created_at: Mapped[float]
     used_at: Mapped[float | None]
     revoked_at: Mapped[float | None]
+
+
+class JudgementRow(Table):
+    """What a person makes of the results of a run. levels: which of them are meant; scanner: what made the images."""
+
+    __tablename__ = "judgements"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    run_id: Mapped[int] = mapped_column(sa.ForeignKey("runs.id"), index=True)
+    at: Mapped[float] = mapped_column(index=True)
+    who: Mapped[str] = mapped_column(NAME)
+    verdict: Mapped[str] = mapped_column(WORD)
+    reason: Mapped[str]
+    levels: Mapped[list[Any]]
+    scanner: Mapped[str]
