@@ -12,6 +12,8 @@ DicomAiError
 │   └── ModelError         a model folder is incomplete, or its digest is wrong
 └── Unavailable        the world: disk, database, broker or peer; retried later
     ├── StorageFull        free space is below the reserve
+    ├── DeviceFull         the memory of the GPU (or of the machine) does not suffice for a model
+    ├── WorkerLost         the process that ran a model ended, or had to be ended
     ├── PeerUnavailable    a destination did not answer, or answered "later"
     └── DeliveryUnknown    a destination took the object but its answer was lost
 PermanentRefusal       a destination refused an object for good; a person must look (DicomAiError)
@@ -65,6 +67,14 @@ class Unavailable(DicomAiError):
 
 class StorageFull(Unavailable):
     """Free disk space is below the reserve."""
+
+
+class DeviceFull(Unavailable):
+    """The memory of the device does not suffice for a model; less of it, or another device, may do."""
+
+
+class WorkerLost(Unavailable):
+    """The process that ran a model ended, or had to be ended; what it worked on may be the cause."""
 
 
 class PeerUnavailable(Unavailable):

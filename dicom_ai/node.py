@@ -4,13 +4,13 @@
 """
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import structlog
 
 from dicom_ai.app import App, open_app, prepare, refuse_loops
 from dicom_ai.errors import ConfigError, Unavailable
-from dicom_ai.inference.registry import ModelStore
+from dicom_ai.inference.predictor import Models
 from dicom_ai.listener import Listener
 from dicom_ai.settings import Settings
 from dicom_ai.storage import schema
@@ -34,14 +34,17 @@ GRACE_S = 10.0
 class WorkPart:
     """The threads of one queue or of both.
 
-    gpu: one model run at a time unless told otherwise. io: at least two threads more than there are destinations, so
-    that slow peers never stop the rest.
+    gpu: one model run at a time unless told otherwise, each in a process of its own, where open_models is called (None:
+    the models folder of the settings). io: at least two threads more than there are destinations, so that slow peers
+    never stop the rest.
     """
 
-    def __init__(self, app: App, queues: Sequence[str] = (GPU, IO), *, models: ModelStore | None = None) -> None:
+    def __init__(
+        self, app: App, queues: Sequence[str] = (GPU, IO), *, open_models: Callable[[], Models] | None = None
+    ) -> None:
         workers = app.settings.workers
         bell = Bell(workers.broker_url)
-        self._gpu = GpuWork(app, models) if GPU in queues else None
+        self._gpu = GpuWork(app, open_models) if GPU in queues else None
         self._io = IoWork(app, ring_quietly(lambda: bell.ring(GPU))) if IO in queues else None
         work = {}
         if self._gpu:
@@ -100,14 +103,12 @@ class Node:
     pages: the administrator's pages are served as well; where their port is taken, the node works without them.
     """
 
-    def __init__(
-        self, settings: Settings, *, rules_on: bool = False, models: ModelStore | None = None, pages: bool = False
-    ) -> None:
+    def __init__(self, settings: Settings, *, rules_on: bool = False, pages: bool = False) -> None:
         refuse_loops(settings)
         self.app = open_app(settings)
         prepare(self.app, rules_on=rules_on)
         self.listener = Listener(settings, self.app.database, self.app.files)
-        self._work = WorkPart(self.app, models=models)
+        self._work = WorkPart(self.app)
         self._clock = ClockPart(self.app)
         self._web = _pages(self.app) if pages else None
 

@@ -167,6 +167,11 @@ class Timeouts(Section):
 
 class Models(Section):
     """What runs the models."""
+    device_fallback: bool = Field(
+        default=True,
+        description="Run a series on the CPU when the memory of the GPU does not suffice, even with smaller patches; "
+        'never with device = "require_gpu". The report says so.',
+    )
 
     directory: OptionalPath = Field(
         default=None, description="Folder of model folders; empty: the models shipped with the node."

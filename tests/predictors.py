@@ -1,6 +1,6 @@
-"""A predictor with a known answer: what it segments is what the phantom's voxels say."""
+"""Predictors with a known answer: what they segment is what the phantom's voxels say."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -9,9 +9,9 @@ from dicom_ai.dicom.uids import new_uid
 from dicom_ai.domain.findings import Segment, Segmentation, Structure, StructureKind, VertebraLabel
 from dicom_ai.domain.image import SourceImage, Volume
 from dicom_ai.domain.model import ModelReference
-from dicom_ai.errors import UnsuitableImage
+from dicom_ai.errors import DeviceFull, UnsuitableImage
 from dicom_ai.inference.manifest import InputSpec, Manifest
-from dicom_ai.inference.predictor import Progress
+from dicom_ai.inference.predictor import Progress, Way
 
 FULL = 1000.0
 """Voxel value that means: all cord."""
@@ -68,3 +68,34 @@ class BrightCord:
 
     def with_vertebrae(self, *vertebrae: VertebraLabel) -> "BrightCord":
         return replace(self, vertebrae=vertebrae)
+
+
+@dataclass
+class OneModel:
+    """Models of which every name is the same predictor.
+
+    error: raised instead of loading it. full: ways for which the GPU has no room. asked, forgotten: the ways, in order.
+    """
+
+    predictor: BrightCord = field(default_factory=BrightCord)
+    error: Exception | None = None
+    full: tuple[Way, ...] = ()
+    asked: list[Way] = field(default_factory=list)
+    forgotten: list[Way] = field(default_factory=list)
+
+    def names(self) -> tuple[str, ...]:
+        return (self.predictor.name,)
+
+    def manifest(self, name: str) -> Manifest:
+        return self.predictor.manifest
+
+    def load(self, name: str, way: Way = Way.USUAL) -> BrightCord:
+        self.asked.append(way)
+        if self.error:
+            raise self.error
+        if way in self.full:
+            return replace(self.predictor, error=DeviceFull(f"{name}: no room for a run on CUDA:0"))
+        return self.predictor
+
+    def forget(self, name: str, way: Way) -> None:
+        self.forgotten.append(way)

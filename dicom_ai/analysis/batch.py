@@ -12,13 +12,15 @@ from pathlib import Path
 
 from dicom_ai.analysis.files import Written, write_nifti_results, write_study_files
 from dicom_ai.analysis.findings_json import document
-from dicom_ai.analysis.series import SeriesAnalysis, SeriesFailure, analyse_image, analyse_series
-from dicom_ai.analysis.study import plan_identities, report_study
+from dicom_ai.analysis.identities import plan_identities
+from dicom_ai.analysis.series import SeriesAnalysis, SeriesFailure, analyse_image
+from dicom_ai.analysis.study import report_study
+from dicom_ai.analysis.task import analyse_within_memory
 from dicom_ai.dicom.headers import read_paths
 from dicom_ai.dicom.nifti import is_nifti, read_nifti
 from dicom_ai.domain.study import Series
 from dicom_ai.errors import DicomAiError, RejectedInput
-from dicom_ai.inference.registry import ModelStore
+from dicom_ai.inference.predictor import Models
 from dicom_ai.routing.explain import route_study
 from dicom_ai.routing.rule import RuleSet
 
@@ -49,7 +51,7 @@ class Batch:
     progress: called with what is being done and the share that is done, 0..1.
     """
 
-    models: ModelStore
+    models: Models
     out: Path
     rules: RuleSet | None = None
     model: str | None = None
@@ -124,7 +126,7 @@ class Batch:
 
         report(0.0)
         try:
-            return analyse_series(chosen, self.models.load(model), rule=rule, progress=report)
+            return analyse_within_memory(chosen, self.models, model, rule=rule, progress=report)
         except RejectedInput as error:
             return failure("refused", str(error))
         except DicomAiError as error:

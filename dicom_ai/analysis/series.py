@@ -28,7 +28,7 @@ class SeriesAnalysis:
 
     series: the headers and files it was made from; None for an image that came without DICOM (NIfTI).
     measurements: names of what is to be measured on it, from the model's manifest.
-    seconds: how long the model took.
+    seconds: how long the model took. otherwise: how it was run when it could not be run as usual, and why.
     """
 
     series: Series | None = field(repr=False)
@@ -39,6 +39,7 @@ class SeriesAnalysis:
     segmentation: Segmentation = field(repr=False)
     seconds: float
 
+    otherwise: str = ""
 
 @dataclass(frozen=True, slots=True)
 class SeriesFailure:

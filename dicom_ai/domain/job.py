@@ -9,7 +9,6 @@ class JobKind(StrEnum):
 
     ANALYSE = "analyse"
     REPORT = "report"
-    SEND = "send"
 
 
 class JobState(StrEnum):
@@ -50,4 +49,3 @@ class Job:
     series_uid: str = ""
     model: str = ""
     rule: str = ""
-    outbox_id: int | None = None

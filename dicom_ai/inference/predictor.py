@@ -7,6 +7,7 @@ same module.
 
 import hashlib
 from collections.abc import Callable
+from enum import StrEnum
 from typing import Protocol
 
 from dicom_ai.domain.findings import Segmentation
@@ -41,6 +42,30 @@ class Predictor(Protocol):
 
     def predict(self, image: SourceImage, *, progress: Progress | None = None) -> Segmentation:
         """Return the segmentation on the native grid of the image."""
+
+
+class Way(StrEnum):
+    """How a model is run; the others need less memory of the GPU than the usual one, or none."""
+
+    USUAL = "as usual"
+    SMALL = "with smaller patches"
+    CPU = "on the CPU"
+
+
+class Models(Protocol):
+    """Models by name, loaded when first asked for and kept. All methods may be called from several threads."""
+
+    def names(self) -> tuple[str, ...]:
+        """Every model there is, whether it loads or not."""
+
+    def manifest(self, name: str) -> Manifest:
+        """Return a model's manifest; raises ModelError."""
+
+    def load(self, name: str, way: Way = Way.USUAL) -> Predictor:
+        """Return the predictor of a model; raises ModelError, or DeviceFull where the GPU has no room for it."""
+
+    def forget(self, name: str, way: Way) -> None:
+        """Let a loaded predictor go, and the memory that it holds."""
 
 
 class Runners(Protocol):

@@ -5,7 +5,7 @@ import sysconfig
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
@@ -13,7 +13,7 @@ from typing import Any
 
 from dicom_ai.errors import ModelError
 from dicom_ai.inference.manifest import CARD_FILE, MANIFEST_FILE, Manifest, WeightsFile, read_manifest
-from dicom_ai.inference.predictor import Predictor
+from dicom_ai.inference.predictor import Predictor, Way
 from dicom_ai.inference.runtime import RUNTIMES, Runner, open_runner, parse_device
 
 FAMILIES: dict[str, str] = {
@@ -60,7 +60,7 @@ class ModelStore:
             raise ModelError(f"runtime {runtime!r} is not one of {', '.join(RUNTIMES)}")
         self.folder = folder
         self._device, self._runtime, self._threads = device, runtime, threads
-        self._loaded: dict[str, Predictor] = {}
+        self._loaded: dict[tuple[str, Way], Predictor] = {}
         self._locks: dict[str, threading.Lock] = {}
         self._guard = threading.Lock()
 
@@ -87,14 +87,21 @@ class ModelStore:
                 continue  # this model only; check() and load() say why
         return tuple(found)
 
-    def load(self, name: str) -> Predictor:
-        """Return the predictor of a model, loaded at the first call; raises ModelError for this model only."""
+    def load(self, name: str, way: Way = Way.USUAL) -> Predictor:
+        """Return the predictor of a model, loaded at the first call; raises ModelError for this model only.
+
+        Raises DeviceFull where the memory of the device has no room for it.
+        """
         with self._guard:
             lock = self._locks.setdefault(name, threading.Lock())
         with lock:
-            if name not in self._loaded:
-                self._loaded[name] = self._open(self.manifest(name))
-            return self._loaded[name]
+            if (name, way) not in self._loaded:
+                self._loaded[name, way] = self._open(self.manifest(name), way)
+            return self._loaded[name, way]
+
+    def forget(self, name: str, way: Way) -> None:
+        """Let a loaded predictor go; its sessions give back their memory once nobody runs it any more."""
+        self._loaded.pop((name, way), None)
 
     def check(self, name: str) -> CheckReport:
         """Look at a model's files, digests, licence and card, load it afresh, and say what it runs on."""
@@ -123,9 +130,12 @@ class ModelStore:
             load_seconds=time.perf_counter() - started,
         )
 
-    def _open(self, manifest: Manifest) -> Predictor:
+    def _open(self, manifest: Manifest, way: Way = Way.USUAL) -> Predictor:
         family = _family(manifest)
-        runners = _Runners(manifest, family, self._device, self._runtime, self._threads)
+        device = "cpu" if way is Way.CPU else self._device
+        if way is Way.SMALL:
+            manifest = _in_smaller_patches(manifest)
+        runners = _Runners(manifest, family, device, self._runtime, self._threads)
         predictor: Predictor = family.load(manifest, runners)
         return predictor
 
@@ -174,6 +184,14 @@ def check_digest(weights: WeightsFile) -> None:
             f"{weights.path}: SHA-256 is {found} where {MANIFEST_FILE} names {weights.sha256}; "
             f"copy the file again, or name the new digest if you changed it on purpose"
         )
+
+
+def _in_smaller_patches(manifest: Manifest) -> Manifest:
+    """Return the manifest with patches of half the size along every axis; raises ModelError where it has none."""
+    patch = tuple(max(size // 2, 1) for size in manifest.input.patch)
+    if patch == manifest.input.patch:
+        raise ModelError(f"{manifest.name}: the model takes images whole: there are no smaller patches")
+    return replace(manifest, input=replace(manifest.input, patch=patch))
 
 
 def _family(manifest: Manifest) -> ModuleType:

@@ -17,7 +17,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from dicom_ai.errors import ModelError
+from dicom_ai.errors import DeviceFull, ModelError
 from dicom_ai.inference.onnx_weights import initializers
 
 DEVICES = ("auto", "cpu", "cuda", "cuda:N", "require_gpu")
@@ -30,6 +30,10 @@ _GPU_HELP = "a GPU build of ONNX Runtime (pip install 'dicom-ai[gpu]'), CUDA 13 
 _BROKEN = (
     "onnxruntime is installed but broken (onnxruntime and onnxruntime-gpu exclude each other): "
     "pip uninstall -y onnxruntime onnxruntime-gpu, then pip install 'dicom-ai[cpu]' or 'dicom-ai[gpu]'"
+)
+
+_NO_MEMORY = re.compile(
+    r"out of memory|fail\w* to allocate memory|bad allocation|bad_alloc|_ALLOC_FAILED|not enough memory", re.IGNORECASE
 )
 
 
@@ -64,6 +68,8 @@ class OnnxSession:
                 str(path), options, providers=providers, provider_options=provider_options
             )
         except _failures() as error:
+            if lacks_memory(error):
+                raise DeviceFull(f"{path.parent.name}: no room for the weights on device {device!r}") from error
             raise ModelError(f"{path}: ONNX Runtime cannot load it: {error}") from error
         self.inputs: tuple[str, ...] = tuple(value.name for value in self._session.get_inputs())
         self.outputs: tuple[str, ...] = tuple(value.name for value in self._session.get_outputs())
@@ -80,7 +86,7 @@ class OnnxSession:
         return f"CUDA:{self._gpu}" if "CUDAExecutionProvider" in self._session.get_providers() else "CPU"
 
     def run(self, *inputs: np.ndarray) -> tuple[np.ndarray, ...]:
-        """Return all outputs; raises ModelError where the graph does not take the inputs."""
+        """Return all outputs; raises ModelError where the graph does not take the inputs, DeviceFull without room."""
         if len(inputs) != len(self.inputs):
             raise ModelError(f"{self._path}: {len(inputs)} inputs given where the graph takes {len(self.inputs)}")
         feeds = {
@@ -90,6 +96,8 @@ class OnnxSession:
         try:
             return tuple(self._session.run(None, feeds))
         except _failures() as error:
+            if lacks_memory(error):
+                raise DeviceFull(f"{self._path.parent.name}: no room for a run on {self.device}") from error
             raise ModelError(f"{self._path}: the run failed: {error}") from error
 
 
@@ -113,13 +121,20 @@ class TorchRunner:
         self.runtime = f"torch {torch.__version__}"
 
     def run(self, *inputs: np.ndarray) -> tuple[np.ndarray, ...]:
-        """Return all outputs; a network that gives one tensor gives a tuple of one."""
+        """Return all outputs; a network that gives one tensor gives a tuple of one. Raises DeviceFull without room."""
         torch = self._torch
-        with torch.inference_mode():
-            tensors = [torch.from_numpy(np.ascontiguousarray(array, np.float32)).to(self._place) for array in inputs]
-            outputs = self._net(*tensors)
-        outputs = outputs if isinstance(outputs, Sequence) else (outputs,)
-        return tuple(output.float().cpu().numpy() for output in outputs)
+        try:
+            with torch.inference_mode():
+                tensors = [
+                    torch.from_numpy(np.ascontiguousarray(array, np.float32)).to(self._place) for array in inputs
+                ]
+                outputs = self._net(*tensors)
+            outputs = outputs if isinstance(outputs, Sequence) else (outputs,)
+            return tuple(output.float().cpu().numpy() for output in outputs)
+        except RuntimeError as error:
+            if lacks_memory(error):
+                raise DeviceFull(f"no room for a run on {self.device}") from error
+            raise
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,6 +172,11 @@ def open_runner(
         load_torch()
         return TorchRunner(build_net(), path, device=device, threads=threads)
     return OnnxSession(path, device=device, threads=threads)
+
+
+def lacks_memory(error: Exception) -> bool:
+    """Tell whether a runtime failed for want of memory; neither has a class of error for it that all of it uses."""
+    return _NO_MEMORY.search(str(error)) is not None
 
 
 def give_weights(net: Any, path: Path) -> None:

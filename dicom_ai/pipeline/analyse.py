@@ -1,4 +1,8 @@
-"""A claimed job: read the series, run the model, keep what a report needs. The predictor is handed in."""
+"""A claimed job: have its series analysed and kept for the report. Who does that is handed in.
+
+A job whose process ended, or took too long, counts as lost like one whose worker died: another process tries it
+once more, then it is parked with the reason.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -6,13 +10,10 @@ from pathlib import Path
 
 import structlog
 
-from dicom_ai.analysis import kept
-from dicom_ai.analysis.series import analyse_series
-from dicom_ai.dicom.kept_series import read_series
+from dicom_ai.analysis.task import Task
 from dicom_ai.domain.job import Job, JobState
 from dicom_ai.domain.retries import Retries
-from dicom_ai.errors import DicomAiError, RejectedInput, Unavailable
-from dicom_ai.inference.predictor import Predictor
+from dicom_ai.errors import DicomAiError, RejectedInput, Unavailable, WorkerLost
 from dicom_ai.storage import folders, jobs, studies
 from dicom_ai.storage.database import Database
 
@@ -23,15 +24,17 @@ log = structlog.get_logger()
 class Analyst:
     """What an analysis needs.
 
-    path: file store path -> file. folder: where analyses are kept. predictor: model name -> loaded model, or raises
-    ModelError.
+    path: file store path -> file. folder: where analyses are kept. do: makes an analysis and keeps it; returns why it
+    was made otherwise than usual, and raises what analysis.task.do raises, or WorkerLost. maximum_lost: so many
+    processes may be lost over a job.
     """
 
     database: Database
     path: Callable[[str], Path]
     folder: Path
-    predictor: Callable[[str], Predictor]
+    do: Callable[[Task], str]
     retries: Retries
+    maximum_lost: int
 
 
 def run(analyst: Analyst, job: Job) -> JobState:
@@ -40,25 +43,37 @@ def run(analyst: Analyst, job: Job) -> JobState:
     refused: the images; failed: something broke; queued: something was unavailable, and it is tried again.
     """
     try:
-        _analyse(analyst, job)
+        otherwise = analyst.do(_task(analyst, job))
     except RejectedInput as error:
         return _end(analyst, job, JobState.REFUSED, str(error))
+    except WorkerLost as error:
+        return _lose(analyst, job, str(error))
     except Unavailable as error:
         return _retry(analyst, job, str(error))
     except DicomAiError as error:
         return _end(analyst, job, JobState.FAILED, str(error))
-    return _end(analyst, job, JobState.DONE, "")
+    return _end(analyst, job, JobState.DONE, otherwise)
 
 
-def _analyse(analyst: Analyst, job: Job) -> None:
+def _task(analyst: Analyst, job: Job) -> Task:
     with analyst.database.read() as session:
         study_uid = jobs.study_of(session, job)
         paths = studies.paths_of(session, study_uid, job.series_uid)
-    predictor = analyst.predictor(job.model)
-    series = read_series(study_uid, job.series_uid, [analyst.path(path) for path in paths])
-    analysis = analyse_series(series, predictor, rule=job.rule)
-    with folders.new_folder(analyst.folder / folders.attempt_name(job.id, job.attempts)) as folder:
-        kept.save(analysis, folder)
+    return Task(
+        study_uid=study_uid,
+        series_uid=job.series_uid,
+        paths=tuple(analyst.path(path) for path in paths),
+        model=job.model,
+        rule=job.rule,
+        folder=analyst.folder / folders.attempt_name(job.id, job.attempts),
+    )
+
+
+def _lose(analyst: Analyst, job: Job, reason: str) -> JobState:
+    with analyst.database.write() as session:
+        state = jobs.lose(session, job, maximum_lost=analyst.maximum_lost, reason=reason)
+    log.error("analysis lost", job_id=job.id, model=job.model, state=state.value, reason=reason)
+    return state
 
 
 def _retry(analyst: Analyst, job: Job, reason: str) -> JobState:

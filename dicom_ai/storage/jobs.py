@@ -2,6 +2,9 @@
 
 A lease that runs out means that the worker died; the sweep puts the job back, and parks one that has taken down too
 many workers. Every finish is fenced: it counts only while the same claim still holds the job.
+
+Each point of priority is worth POINT_S of waiting. So what is more urgent goes first, and whatever has waited long
+enough goes before what is urgent and has just come: nothing waits for ever.
 """
 
 import hashlib
@@ -18,6 +21,11 @@ from dicom_ai.storage.tables import AttemptRow, JobRow
 
 QUEUES: dict[JobKind, str] = {JobKind.ANALYSE: "gpu", JobKind.REPORT: "io"}
 """Kind of job -> the queue its workers listen to. Sending is not a job: see outbox.py."""
+
+POINT_S = 60.0
+"""A job with one point more of priority is done as if it had been queued so much earlier."""
+
+STOPPED = "its worker stopped"
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +103,7 @@ def enqueue(session: Session, new: NewJob) -> int:
 
 
 def claim_next(session: Session, queue: str, owner: str, lease_s: float) -> Job | None:
-    """Take the best due job of a queue: highest priority, then oldest. None when nothing is due.
+    """Take the due job of a queue that comes first by priority and waiting time; None when nothing is due.
 
     The attempt is counted here, before any work is done.
     """
@@ -103,7 +111,7 @@ def claim_next(session: Session, queue: str, owner: str, lease_s: float) -> Job 
     row = session.scalars(
         sa.select(JobRow)
         .where(JobRow.queue == queue, JobRow.state == JobState.QUEUED, JobRow.available_at <= at)
-        .order_by(JobRow.priority.desc(), JobRow.id)
+        .order_by(JobRow.created_at - JobRow.priority * POINT_S, JobRow.id)
         .limit(1)
         .with_for_update(skip_locked=True)
     ).first()
@@ -158,6 +166,19 @@ def retry(session: Session, job: Job, *, delay_s: float, reason: str) -> bool:
     return held
 
 
+def lose(session: Session, job: Job, *, maximum_lost: int, reason: str) -> JobState:
+    """Note that a claimed job took its process down: put it back, or park it; return the state it is in then.
+
+    SUPERSEDED, and nothing changes, when the job was taken away meanwhile.
+    """
+    if not _update_claimed(session, job, lease_until=None):
+        return JobState.SUPERSEDED
+    row = session.scalars(sa.select(JobRow).where(JobRow.id == job.id).execution_options(populate_existing=True)).one()
+    _lose(session, row, maximum_lost=maximum_lost, reason=reason)
+    session.flush()
+    return JobState(row.state)
+
+
 def sweep(session: Session, *, maximum_lost: int, dead_owners: Sequence[str] = ()) -> Swept:
     """Put back the jobs whose lease ran out or whose owner is known to be dead; park those lost too often.
 
@@ -167,18 +188,11 @@ def sweep(session: Session, *, maximum_lost: int, dead_owners: Sequence[str] = (
     rows = session.scalars(
         sa.select(JobRow).where(JobRow.state == JobState.RUNNING, gone).with_for_update(skip_locked=True)
     ).all()
-    requeued, parked = [], []
+    requeued: list[int] = []
+    parked: list[int] = []
     for row in rows:
-        _end_attempt(session, row.id, row.attempts, "lost")
-        row.lost += 1
-        row.owner = row.lease_until = row.token_at = None
-        if row.lost < maximum_lost:
-            row.state, row.reason = JobState.QUEUED, "its worker stopped"
-            requeued.append(row.id)
-        else:
-            row.state, row.finished_at = JobState.FAILED, now(session)
-            row.reason = f"parked: its worker stopped {row.lost} times while working on it"
-            parked.append(row.id)
+        _lose(session, row, maximum_lost=maximum_lost, reason=STOPPED)
+        (requeued if row.state == JobState.QUEUED else parked).append(row.id)
     session.flush()
     return Swept(tuple(requeued), tuple(parked))
 
@@ -296,6 +310,17 @@ def _by_key(session: Session, key: str) -> JobRow | None:
 def _check_move(before: JobState, after: JobState) -> None:
     if after not in NEXT[before]:
         raise ValueError(f"a job does not go from {before} to {after}")
+
+
+def _lose(session: Session, row: JobRow, *, maximum_lost: int, reason: str) -> None:
+    _end_attempt(session, row.id, row.attempts, "lost")
+    row.lost += 1
+    row.owner = row.lease_until = row.token_at = None
+    if row.lost < maximum_lost:
+        row.state, row.reason = JobState.QUEUED, reason
+    else:
+        row.state, row.finished_at = JobState.FAILED, now(session)
+        row.reason = f"parked after taking down {row.lost} workers; the last time: {reason}"
 
 
 def _update_claimed(session: Session, job: Job, **values: Any) -> bool:

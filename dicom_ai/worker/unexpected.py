@@ -13,8 +13,18 @@ class Description:
     fields: dict[str, str | list[str]]
 
 
+class Unexpected(Exception):
+    """An error nobody expected, in the process that runs the models; what may be said of it crossed over."""
+
+    def __init__(self, description: Description) -> None:
+        super().__init__(description.text)
+        self.description = description
+
+
 def describe(error: Exception) -> Description:
     """Return what may be stored and logged of an error."""
+    if isinstance(error, Unexpected):
+        return error.description
     places = []
     trace = error.__traceback__
     while trace is not None:

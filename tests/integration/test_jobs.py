@@ -3,7 +3,7 @@
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
@@ -16,11 +16,13 @@ from dicom_ai.domain.job import JobState
 from dicom_ai.domain.received import ReceivedInstance
 from dicom_ai.domain.run import Request, Wanted
 from dicom_ai.errors import Unavailable
+from dicom_ai.node import WorkPart
 from dicom_ai.settings import Settings
 from dicom_ai.storage import jobs, runs, schema, studies
-from dicom_ai.worker.celery_app import Bell
+from dicom_ai.worker.celery_app import MEMORY, Bell
 from dicom_ai.worker.clock import Clock
 from tests import builders
+from tests.integration.models_that_fail import CRASHES, HANGS, FailingModels
 from tests.integration.servers import redis_server
 from tests.integration.sizes import SIZES, as_toml, settings_of, settings_with
 from tests.peers import REPOSITORY, free_port
@@ -71,8 +73,8 @@ def clock(app: App) -> Iterator[None]:
         ticking.stop()
 
 
-def queue(app: App, analyses: int, *, tmp_path: Path) -> str:
-    """Put one small series in the node and ask for so many analyses of it; return the study UID."""
+def queue(app: App, analyses: int, *, tmp_path: Path, models: Sequence[str] = ()) -> str:
+    """Put one small series in the node and ask for so many analyses of it, or for these; return the study UID."""
     paths = builders.write(builders.mr_series(np.full((4, 8, 8), 1000, np.uint16)), tmp_path / "in")
     (series,) = read_paths(paths).series
     for number, instance in enumerate(series.instances):
@@ -95,7 +97,8 @@ def queue(app: App, analyses: int, *, tmp_path: Path) -> str:
                 ),
             )
     request = (Request("cord", shadow=True),)
-    wanted = [Wanted(series.series_uid, f"model-{number}", "m", "i", request) for number in range(analyses)]
+    names = models or [f"model-{number}" for number in range(analyses)]
+    wanted = [Wanted(series.series_uid, name, "m", "i", request) for name in names]
     with app.database.write() as session:
         runs.plan(session, series.study_uid, wanted)
         for kept in studies.series_of(session, series.study_uid):
@@ -170,6 +173,51 @@ def test_three_hundred_jobs_are_each_done_once_by_two_workers(app: App, settings
         finishes = jobs.finishes(session)
     assert {number for number in finishes.values()} == {1}
     assert len(list(app.analyses.iterdir())) == 300
+
+
+BAD_AND_GOOD = (HANGS, CRASHES, "cord")
+
+
+def check_bad_and_good(app: App, study_uid: str) -> None:
+    """Assert that both bad models were parked after two processes, with the reason, and the good one is done."""
+    with app.database.read() as session:
+        ended = {job.model: job for job in jobs.all_of(session, study_uid) if job.model}
+    assert (ended["cord"].state, ended["cord"].lost) == (JobState.DONE, 0)
+    for model, reason in ((HANGS, "running hangs took longer than 1 s"), (CRASHES, "signal SIGSEGV")):
+        assert (ended[model].state, ended[model].attempts, ended[model].lost) == (JobState.FAILED, 2, 2)
+        assert ended[model].reason.startswith("parked after taking down 2 workers; the last time: ")
+        assert reason in ended[model].reason
+
+
+def ended(app: App, number: int) -> bool:
+    return states(app).get(JobState.DONE, 0) + states(app).get(JobState.FAILED, 0) >= number
+
+
+def test_models_that_hang_or_crash_are_parked_and_the_worker_goes_on(tmp_path: Path) -> None:
+    with redis_server() as broker_url:
+        settings = settings_with(tmp_path / "data", broker_url)
+        app = open_app(settings)
+        prepare(app)
+        study_uid = queue(app, 0, tmp_path=tmp_path, models=BAD_AND_GOOD)
+        with worker(settings, tmp_path, seconds=0) as process, clock(app):
+            wait_for(lambda: ended(app, len(BAD_AND_GOOD)))
+            assert process.poll() is None
+        check_bad_and_good(app, study_uid)
+        app.close()
+
+
+def test_models_that_hang_or_crash_are_parked_in_a_node_of_one_process_too(tmp_path: Path) -> None:
+    app = open_app(settings_with(tmp_path / "data", MEMORY))
+    prepare(app)
+    study_uid = queue(app, 0, tmp_path=tmp_path, models=BAD_AND_GOOD)
+    part = WorkPart(app, open_models=FailingModels)
+    part.start()
+    with clock(app):
+        wait_for(lambda: ended(app, len(BAD_AND_GOOD)))
+        assert part.alive
+    assert part.stop()
+    check_bad_and_good(app, study_uid)
+    app.close()
 
 
 def test_a_broker_that_was_away_does_not_stop_the_work(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from dicom_ai.errors import ModelError
 from dicom_ai.routing.rule import parse_rules
 from tests import builders
 from tests.peers import REPOSITORY
-from tests.predictors import FULL, BrightCord
+from tests.predictors import FULL, BrightCord, OneModel
 from tests.unit.analysis.conftest import write_cord_series
 
 SCHEMA = json.loads((REPOSITORY / "docs" / "reference" / "findings.schema.json").read_text())
@@ -31,23 +31,8 @@ RULES = parse_rules(
 )
 
 
-class Models:
-    """The one model of these tests; what it does when asked for is up to the test."""
-
-    def __init__(self, predictor: BrightCord | None = None, error: Exception | None = None) -> None:
-        self._predictor, self._error = predictor or BrightCord(), error
-
-    def names(self) -> list[str]:
-        return [self._predictor.name]
-
-    def load(self, name: str) -> BrightCord:
-        if self._error:
-            raise self._error
-        return self._predictor
-
-
 def run(paths, out, *, models=None, rules=RULES, model=None):
-    return Batch(models or Models(), out, rules=rules, model=model).run(paths)
+    return Batch(models or OneModel(), out, rules=rules, model=model).run(paths)
 
 
 def test_a_series_has_a_row_for_every_rule_that_took_it_and_one_set_of_files(tmp_path):
@@ -58,7 +43,13 @@ def test_a_series_has_a_row_for_every_rule_that_took_it_and_one_set_of_files(tmp
     assert [(row.rule, row.state) for row in rows] == [("cord", "done"), ("again", "done")]
     assert rows[0].outputs == rows[1].outputs
     suffixes = sorted(Path(path).name for path in rows[0].outputs)
-    assert suffixes == ["bright-cord-1-csa.csv", "bright-cord-1-overlay.png", "bright-cord-1-seg.dcm", "sr.dcm"]
+    assert suffixes == [
+        "bright-cord-1-csa.csv",
+        "bright-cord-1-csa.png",
+        "bright-cord-1-overlay.png",
+        "bright-cord-1-seg.dcm",
+        "sr.dcm",
+    ]
 
 
 def test_findings_json_holds_to_its_schema(tmp_path):
@@ -92,7 +83,7 @@ def test_a_refused_series_does_not_stop_its_neighbour(tmp_path):
 def test_an_unexpected_error_is_a_failed_row_and_the_study_is_still_reported(tmp_path):
     write_cord_series(tmp_path / "in")
 
-    rows = run([tmp_path / "in"], tmp_path / "out", models=Models(BrightCord(error=RuntimeError("out of memory"))))
+    rows = run([tmp_path / "in"], tmp_path / "out", models=OneModel(BrightCord(error=RuntimeError("out of memory"))))
 
     assert {row.state for row in rows} == {"failed"}
     assert dcmread(next((tmp_path / "out").rglob("sr.dcm"))).CompletionFlag == "PARTIAL"
@@ -101,7 +92,7 @@ def test_an_unexpected_error_is_a_failed_row_and_the_study_is_still_reported(tmp
 def test_a_model_that_does_not_load_fails_by_its_reason(tmp_path):
     write_cord_series(tmp_path / "in")
 
-    rows = run([tmp_path / "in"], tmp_path / "out", models=Models(error=ModelError("weights.onnx: wrong digest")))
+    rows = run([tmp_path / "in"], tmp_path / "out", models=OneModel(error=ModelError("weights.onnx: wrong digest")))
 
     assert {(row.state, row.reason) for row in rows} == {("failed", "weights.onnx: wrong digest")}
 

@@ -7,12 +7,15 @@ from typing import Any
 
 import numpy as np
 
+from dicom_ai.analysis import task as analysis_task
+from dicom_ai.analysis.task import Task
 from dicom_ai.dicom.headers import read_paths
 from dicom_ai.domain.destination import Destination
 from dicom_ai.domain.job import Job, JobState
 from dicom_ai.domain.received import ReceivedInstance, Recorded
 from dicom_ai.domain.retries import Retries
-from dicom_ai.errors import ModelError
+from dicom_ai.errors import ModelError, WorkerLost
+from dicom_ai.inference.predictor import Way
 from dicom_ai.pipeline.analyse import Analyst
 from dicom_ai.pipeline.report import Reporter
 from dicom_ai.pipeline.route import Router
@@ -22,7 +25,7 @@ from dicom_ai.storage.database import Database
 from dicom_ai.storage.files import FileStore
 from dicom_ai.storage.runs import Patience
 from tests import builders
-from tests.predictors import FULL, BrightCord
+from tests.predictors import FULL, BrightCord, OneModel
 
 STUDY, SERIES = "1.2.826.2", "1.2.826.2.1"
 PATIENCE = Patience(study_quiet_s=600, association_stale_s=60, limit_s=3600)
@@ -31,7 +34,10 @@ RETRIES = Retries(first_s=30, longest_s=3600, maximum=3, give_up_s=1000)
 
 @dataclass
 class Lab:
-    """Its parts, and a clock that stands still until it is turned. models: those that are installed."""
+    """Its parts, and a clock that stands still until it is turned. models: those that are installed.
+
+    lost: why the process of the models is lost at every analysis. full: ways to run them for which there is no memory.
+    """
 
     folder: Path
     at: float = 1_000_000.0
@@ -39,6 +45,8 @@ class Lab:
     max_study_age_days: float = 0
     predictor: BrightCord = field(default_factory=lambda: BrightCord("cord"))
     broken_disk: bool = False
+    lost: str = ""
+    full: tuple[Way, ...] = ()
     database_url: str = ""
 
     def __post_init__(self) -> None:
@@ -53,7 +61,13 @@ class Lab:
 
     @property
     def analyst(self) -> Analyst:
-        return Analyst(self.database, self.files.path, self._kept_in, lambda name: self.predictor, RETRIES)
+        return Analyst(self.database, self.files.path, self._kept_in, self.do, RETRIES, maximum_lost=2)
+
+    def do(self, task: Task) -> str:
+        """Make an analysis in this process."""
+        if self.lost:
+            raise WorkerLost(self.lost)
+        return analysis_task.do(task, OneModel(self.predictor, full=self.full))
 
     @property
     def reporter(self) -> Reporter:

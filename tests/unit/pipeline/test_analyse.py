@@ -1,5 +1,6 @@
 from dicom_ai.domain.job import Job, JobState
 from dicom_ai.errors import ModelError, Unavailable
+from dicom_ai.inference.predictor import Way
 from dicom_ai.pipeline import analyse, route
 from dicom_ai.storage import jobs
 from dicom_ai.storage.jobs import JobStatus
@@ -67,3 +68,37 @@ def test_an_analysis_that_was_superseded_meanwhile_ends_nothing(lab: Lab) -> Non
 
     assert analyse.run(lab.analyst, job) is JobState.SUPERSEDED
     assert status(lab).state is JobState.SUPERSEDED
+
+
+def test_a_job_that_took_two_processes_down_is_parked_with_the_reason(lab: Lab) -> None:
+    lab.lost = "running cord took longer than 600 s: its process was ended"
+
+    states = [analyse.run(lab.analyst, claimed(lab)), analyse.run(lab.analyst, lab.claim("gpu"))]
+
+    assert states == [JobState.QUEUED, JobState.FAILED]
+    assert (status(lab).attempts, status(lab).lost) == (2, 2)
+    assert status(lab).reason == f"parked after taking down 2 workers; the last time: {lab.lost}"
+
+
+def test_a_lost_process_ends_nothing_that_was_superseded_meanwhile(lab: Lab) -> None:
+    lab.lost = "signal SIGSEGV"
+    job = claimed(lab)
+    with lab.database.write() as session:
+        jobs.supersede(session, [job.id], reason="newer images")
+
+    assert analyse.run(lab.analyst, job) is JobState.SUPERSEDED
+    assert status(lab).lost == 0
+
+
+def test_a_job_says_that_the_memory_of_the_gpu_did_not_suffice(lab: Lab) -> None:
+    lab.full = (Way.USUAL,)
+
+    assert analyse.run(lab.analyst, claimed(lab)) is JobState.DONE
+    assert status(lab).reason == "run with smaller patches (cord: no room for a run on CUDA:0)"
+
+
+def test_a_gpu_that_has_no_room_in_any_way_is_tried_again_later(lab: Lab) -> None:
+    lab.full = tuple(Way)
+
+    assert analyse.run(lab.analyst, claimed(lab)) is JobState.QUEUED
+    assert status(lab).reason == "cord: no room for a run on CUDA:0"

@@ -67,6 +67,33 @@ def test_the_highest_priority_goes_first_and_then_the_oldest(database: Database,
     assert [claim(database).id for _ in queued] == [queued[1], queued[2], queued[0]]
 
 
+def test_what_is_urgent_goes_first_but_nothing_waits_for_ever(database: Database, run_id: int, clock: Clock) -> None:
+    ids = {}
+    arrivals = (
+        ("routine 0:00", 0, 0),
+        ("routine 0:10", 10, 0),
+        ("urgent 0:20", 20, 120),
+        ("spine rule 0:30", 30, 10),
+        ("urgent 1:50", 110, 120),
+        ("urgent 2:05", 125, 120),
+    )
+    started = clock.at
+    for name, minute, priority in arrivals:
+        clock.at = started + 60 * minute
+        (ids[name],) = queue(database, new(run_id, name, priority))
+    names = {job_id: name for name, job_id in ids.items()}
+
+    # A point is worth a minute: an urgent study goes before routine ones that came at most two hours earlier.
+    assert [names[claim(database).id] for _ in arrivals] == [
+        "urgent 0:20",
+        "urgent 1:50",
+        "routine 0:00",
+        "urgent 2:05",
+        "routine 0:10",
+        "spine rule 0:30",
+    ]
+
+
 def test_a_claimed_job_cannot_be_claimed_again(database: Database, run_id: int) -> None:
     queue(database, new(run_id))
     claim(database)
@@ -135,7 +162,7 @@ def test_a_job_that_took_its_worker_down_twice_is_parked_with_the_reason(
     assert swept.parked == (job_id,)
     assert (job.state, job.reason) == (
         JobState.FAILED,
-        "parked: its worker stopped 2 times while working on it",
+        "parked after taking down 2 workers; the last time: its worker stopped",
     )
 
 
