@@ -10,19 +10,37 @@ from typing import Any
 
 import structlog
 
+from dicom_ai.alarms import channels, conditions
+from dicom_ai.alarms.watch import Watch
+from dicom_ai.dimse.tls import client_context
 from dicom_ai.domain.destination import Destination
 from dicom_ai.domain.retries import Retries
 from dicom_ai.errors import ConfigError
 from dicom_ai.inference.registry import default_models_folder
 from dicom_ai.routing.shipped import read_rules
+from dicom_ai.sections import SyslogSettings
 from dicom_ai.settings import Settings
 from dicom_ai.storage import rules, schema
 from dicom_ai.storage.database import Database
+from dicom_ai.storage.disk import disk_of
 from dicom_ai.storage.files import FileStore
 from dicom_ai.storage.retention import DAY_S, Limits
 from dicom_ai.storage.runs import Patience
+from dicom_ai.syslog import Server
 
 log = structlog.get_logger()
+
+
+_ALARM_LIMITS = (
+    "peer_silent_h",
+    "rule_idle_days",
+    "result_overdue_h",
+    "queue_age_h",
+    "destination_down_h",
+    "held_h",
+    "paused_h",
+)
+"""Settings of [alarms] that are limits, by the names they have there and in alarms.conditions."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +75,27 @@ class App:
         """How often and how late something is tried again."""
         timing = self.settings.timing
         return Retries(timing.retry_first_s, timing.retry_longest_s, timing.maximum_attempts, timing.send_give_up_s)
+
+    @property
+    def name(self) -> str:
+        """The node in messages: AE title and machine."""
+        return f"{self.settings.node.ae_title}@{socket.gethostname()}"
+
+    @property
+    def watch(self) -> Watch:
+        """What looking for alarms needs. Raises ConfigError where a certificate cannot be used."""
+        wanted = self.settings.alarms
+        limits = {name: getattr(wanted, name) for name in _ALARM_LIMITS}
+        return Watch(
+            database=self.database,
+            name=self.name,
+            peers=tuple(dict.fromkeys(peer.ae_title for peer in self.settings.peers)),
+            limits=conditions.Limits(**limits, give_up_s=self.settings.timing.send_give_up_s),
+            disk=lambda: disk_of(self.files.root),
+            reserve_bytes=self.files.reserve_bytes,
+            channels=_channels(self.settings),
+            repeat_s=wanted.repeat_h * 3600,
+        )
 
     def close(self) -> None:
         """Close the database."""
@@ -123,6 +162,26 @@ def configure_log(settings: Settings) -> None:
     )
     handler.setFormatter(formatter)
     logging.basicConfig(level=max(level, logging.WARNING), handlers=[handler], force=True)
+
+
+def _channels(settings: Settings) -> Mapping[str, channels.Channel]:
+    """Return the ways in which the settings let a person learn of alarms."""
+    email, webhook, syslog = settings.email, settings.webhook, settings.syslog
+    found: dict[str, channels.Channel] = {}
+    if email.host and email.recipients:
+        found["email"] = channels.Email(**email.model_dump())
+    if webhook.url:
+        found["webhook"] = channels.Webhook(webhook.url, webhook.authorization)
+    if syslog.url:
+        found["syslog"] = channels.Syslog(_syslog_server(syslog))
+    return found
+
+
+def _syslog_server(section: SyslogSettings) -> Server:
+    if not section.url.startswith("tls:"):
+        return Server(section.url)
+    tls = client_context(authorities=section.authorities, certificate=section.certificate, key=section.key)
+    return Server(section.url, tls)
 
 
 def _is_here(host: str) -> bool:

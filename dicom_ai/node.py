@@ -21,6 +21,7 @@ from dicom_ai.worker.gpu import QUEUE as GPU
 from dicom_ai.worker.gpu import GpuWork
 from dicom_ai.worker.io import QUEUE as IO
 from dicom_ai.worker.io import IoWork, ring_quietly
+from dicom_ai.worker.rounds import Rounds, note_devices
 
 log = structlog.get_logger()
 
@@ -44,6 +45,7 @@ class WorkPart:
     ) -> None:
         workers = app.settings.workers
         bell = Bell(workers.broker_url)
+        self._app = app
         self._gpu = GpuWork(app, open_models) if GPU in queues else None
         self._io = IoWork(app, ring_quietly(lambda: bell.ring(GPU))) if IO in queues else None
         work = {}
@@ -58,6 +60,7 @@ class WorkPart:
         """Load the models, then take work."""
         if self._gpu:
             self.devices = self._gpu.warm_up()
+            note_devices(self._app, self.devices)
         self._worker.start()
 
     @property
@@ -75,23 +78,26 @@ class WorkPart:
 
 
 class ClockPart:
-    """The clock."""
+    """The clock, and the rounds made beside it."""
 
     def __init__(self, app: App) -> None:
         bell = Bell(app.settings.workers.broker_url)
         self._clock = Clock(app, bell.ring)
+        self._rounds = Rounds(app)
 
     def start(self) -> None:
         """Begin to tick."""
         self._clock.start()
+        self._rounds.start()
 
     @property
     def alive(self) -> bool:
-        """Whether the clock ticks."""
-        return self._clock.alive
+        """Whether the clock ticks, and makes its rounds."""
+        return self._clock.alive and self._rounds.alive
 
     def stop(self) -> bool:
         """Stop after the tick at hand."""
+        self._rounds.stop()
         self._clock.stop()
         return True
 

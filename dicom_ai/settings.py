@@ -12,10 +12,11 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from dicom_ai.errors import ConfigError
+from dicom_ai.sections import Alarms, Email, OptionalPath, Port, Seconds, Section, SyslogSettings, Webhook
 
 DEFAULT_FILE = Path("/etc/dicom-ai/dicom-ai.toml")
 FILE_VARIABLE = "DICOM_AI_CONFIG"
@@ -23,15 +24,6 @@ TEST_DATA_VARIABLE = "DICOM_AI_DATA"
 AE_TITLE = r"^[\x21-\x5b\x5d-\x7e]([\x20-\x5b\x5d-\x7e]{0,14}[\x21-\x5b\x5d-\x7e])?$"  # PS3.5 6.2, VR AE
 
 AeTitle = Annotated[str, Field(pattern=AE_TITLE)]
-Seconds = Annotated[float, Field(gt=0)]
-OptionalPath = Annotated[Path | None, BeforeValidator(lambda value: value or None)]  # "" is how TOML says none
-Port = Annotated[int, Field(ge=0, le=65535)]
-
-
-class Section(BaseModel):
-    """A table of the settings file: frozen, and strict about its keys."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class Node(Section):
@@ -167,11 +159,6 @@ class Timeouts(Section):
 
 class Models(Section):
     """What runs the models."""
-    device_fallback: bool = Field(
-        default=True,
-        description="Run a series on the CPU when the memory of the GPU does not suffice, even with smaller patches; "
-        'never with device = "require_gpu". The report says so.',
-    )
 
     directory: OptionalPath = Field(
         default=None, description="Folder of model folders; empty: the models shipped with the node."
@@ -179,6 +166,11 @@ class Models(Section):
     device: str = Field(
         default="auto",
         description='"auto" (a GPU where it works, else the CPU), "cpu", "cuda", "cuda:N" or "require_gpu".',
+    )
+    device_fallback: bool = Field(
+        default=True,
+        description="Run a series on the CPU when the memory of the GPU does not suffice, even with smaller patches; "
+        'never with device = "require_gpu". The report says so.',
     )
     runtime: Literal["onnx", "torch"] = Field(default="onnx", description="What runs the weights.")
     threads: int = Field(default=0, ge=0, description="CPU threads of a model; 0: all cores.")
@@ -276,6 +268,10 @@ class Settings(BaseSettings):
     web: Web = Web()
     rules: Rules = Rules()
     log: Log = Log()
+    alarms: Alarms = Alarms()
+    email: Email = Email()
+    webhook: Webhook = Webhook()
+    syslog: SyslogSettings = SyslogSettings()
 
     @model_validator(mode="after")
     def _names_are_unique(self) -> "Settings":

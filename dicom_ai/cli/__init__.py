@@ -24,6 +24,7 @@ COMMANDS: dict[str, str] = {
     "doctor": "Say whether the node would work, and what its destinations will store.",
     "db": "Create or upgrade the database.",
     "status": "Say what waits, for whom, and why.",
+    "alarms": "List what is wrong, acknowledge it, or try the ways of telling.",
     "analyse": "Ask for a study the node has, whatever its age.",
     "pause": "Hold what would be sent: of all, or of one rule, model or destination.",
     "resume": "Send again what a pause held.",

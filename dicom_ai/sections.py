@@ -1,0 +1,75 @@
+"""What a table of the settings file is made of, and the tables that concern watching: alarms, confirmation, audit."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+Seconds = Annotated[float, Field(gt=0)]
+Hours = Annotated[float, Field(ge=0)]
+OptionalPath = Annotated[Path | None, BeforeValidator(lambda value: value or None)]  # "" is how TOML says none
+Port = Annotated[int, Field(ge=0, le=65535)]
+
+
+class Section(BaseModel):
+    """A table of the settings file: frozen, and strict about its keys."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Alarms(Section):
+    """When a person is told, by e-mail, webhook and syslog. A limit of 0 switches its alarm off; docs/runbook.md."""
+
+    every_s: Seconds = Field(default=60, description="How often the node looks at itself.")
+    repeat_h: Hours = Field(
+        default=24, description="An alarm that nobody acknowledged is told again after so many hours; 0: never."
+    )
+    peer_silent_h: Hours = Field(
+        default=3, description="A peer sent nothing for so many hours in which it usually sends."
+    )
+    rule_idle_days: int = Field(
+        default=5, ge=0, description="A rule that is on took nothing for so many working days, Monday to Friday."
+    )
+    result_overdue_h: Hours = Field(
+        default=4, description="A study that a rule took has no result so many hours after its last image."
+    )
+    queue_age_h: Hours = Field(default=1, description="Work waits so many hours for a worker.")
+    destination_down_h: Hours = Field(default=0.5, description="A destination has taken nothing for so many hours.")
+    held_h: Hours = Field(default=12, description="A result waits so many hours for a person.")
+    paused_h: Hours = Field(default=24, description="Sending is paused for so many hours.")
+
+
+class Email(Section):
+    """E-mail for alarms; off while host is empty."""
+
+    host: str = Field(default="", description="SMTP server; empty for no e-mail.")
+    port: Port = Field(default=587, description="Its port.")
+    security: Literal["starttls", "tls", "none"] = Field(
+        default="starttls", description='"starttls", "tls" from the first byte (port 465), or "none".'
+    )
+    user: str = Field(default="", description="User, where the server wants one.")
+    password: str = Field(
+        default="", repr=False, description="Password; better as environment variable DICOM_AI_EMAIL__PASSWORD."
+    )
+    sender: str = Field(default="dicom-ai@localhost", description="Address that alarms come from.")
+    recipients: tuple[str, ...] = Field(default=(), description="Addresses that alarms go to.")
+
+
+class Webhook(Section):
+    """A POST of JSON for alarms; off while url is empty."""
+
+    url: str = Field(default="", description="http:// or https:// URL; empty for none.")
+    authorization: str = Field(default="", repr=False, description='Header Authorization, such as "Bearer ...".')
+
+
+class SyslogSettings(Section):
+    """Syslog (RFC 5424) for alarms; off while url is empty."""
+
+    url: str = Field(
+        default="", description='"udp://host:514", "tcp://host:601", "tls://host:6514" or "unix:///dev/log".'
+    )
+    authorities: OptionalPath = Field(
+        default=None, description="PEM file of authorities of a tls:// server; empty: those of the system."
+    )
+    certificate: OptionalPath = Field(default=None, description="PEM file of our certificate, where it wants one.")
+    key: OptionalPath = Field(default=None, description="PEM file with its private key.")
