@@ -5,11 +5,13 @@ from datetime import datetime
 from pathlib import Path
 
 from dicom_ai import __version__
+from dicom_ai.analysis.identities import plan_identities
 from dicom_ai.analysis.measure import Measured, measure_study
 from dicom_ai.analysis.series import SeriesAnalysis
-from dicom_ai.analysis.study import SR_SLOT, StudyReport, plan_identities, study_entry
+from dicom_ai.analysis.study import StudyReport, study_entry
 from dicom_ai.dicom.nifti import write_nifti
 from dicom_ai.domain.image import Volume
+from dicom_ai.domain.output import SR_SLOT
 from dicom_ai.domain.result import ResultKind, ResultObject
 from dicom_ai.imaging.key_image import key_image
 from dicom_ai.imaging.overlay import write_png

@@ -2,23 +2,18 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
 from pathlib import Path
 
 from dicom_ai.analysis.findings_json import finding_entry, model_entry, slice_entry
 from dicom_ai.analysis.measure import Measured, measure_study
+from dicom_ai.analysis.objects import saved, write_page, write_segs
 from dicom_ai.analysis.series import SeriesAnalysis, SeriesFailure
-from dicom_ai.dicom.seg_writer import write_seg
-from dicom_ai.dicom.sr_writer import Evidence, write_sr
-from dicom_ai.dicom.uids import new_uid
+from dicom_ai.analysis.study_page import study_page
+from dicom_ai.dicom.sr_writer import Evidence, report_header, write_sr
 from dicom_ai.domain.model import ModelReference
-from dicom_ai.domain.result import ResultIdentity, ResultKind, ResultObject
+from dicom_ai.domain.output import SR_SLOT, Output, output_of
+from dicom_ai.domain.result import ResultIdentity, ResultObject
 from dicom_ai.domain.study import Series
-
-SERIES_NUMBER = {ResultKind.SEG: 9100, ResultKind.SR: 9001}
-"""SeriesNumber of the first object of a kind: far above what scanners use, so results sort last."""
-
-SR_SLOT = "sr"
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,42 +23,6 @@ class StudyReport:
     objects: tuple[ResultObject, ...]
     findings: dict = field(repr=False)
     measured: tuple[Measured, ...] = field(repr=False)
-
-
-def seg_slot(analysis: SeriesAnalysis) -> str:
-    """Return the slot of a series' SEG: the same for every run of the study."""
-    return f"seg:{analysis.model.name}:{analysis.source.series_uid}"
-
-
-def plan_identities(
-    analyses: Sequence[SeriesAnalysis],
-    *,
-    run: int,
-    created_at: datetime,
-    predecessors: Mapping[str, tuple[str, str, str]] | None = None,
-) -> dict[str, ResultIdentity]:
-    """Return new identities, by slot, for every object that a run may write; save them before writing.
-
-    predecessors: slot -> (study, series, SOP instance UID) of what an earlier run sent.
-    """
-    before = predecessors or {}
-    segs = [seg_slot(analysis) for analysis in analyses if analysis.segmentation.segments]
-
-    def identity(slot: str, kind: ResultKind, offset: int) -> ResultIdentity:
-        return ResultIdentity(
-            kind=kind,
-            series_uid=new_uid(),
-            sop_instance_uid=new_uid(),
-            series_number=SERIES_NUMBER[kind] + offset,
-            run=run,
-            created_at=created_at,
-            predecessor=before.get(slot),
-            slot=slot,
-        )
-
-    planned = [identity(SR_SLOT, ResultKind.SR, 0)]
-    planned += [identity(slot, ResultKind.SEG, offset) for offset, slot in enumerate(segs)]
-    return {item.slot: item for item in planned}
 
 
 def report_study(
@@ -80,10 +39,21 @@ def report_study(
     complete: False when the report is made without waiting for every routed series (SR CompletionFlag PARTIAL).
     """
     measured = measure_study(analyses)
-    segs = [_written_seg(item.analysis, identities, out) for item in measured if item.analysis.segmentation.segments]
+    segs = [seg for item in measured for seg in write_segs(item.analysis, identities, out)]
     sr = _written_sr(measured, failures, segs, identity=identities[SR_SLOT], out=out, complete=complete)
-    objects = (*segs, sr)
-    return StudyReport(objects, study_entry(measured, failures, objects, identities[SR_SLOT], complete), measured)
+    entry = study_entry(measured, failures, (*segs, sr), identities[SR_SLOT], complete)
+    evidence = _evidence(measured, failures, segs)
+    header = report_header(evidence)
+    pages = write_page(
+        study_page(entry, measured, evidence.series, header),
+        header,
+        identities,
+        models=_models(measured),
+        sources=evidence.sources,
+        out=out,
+    )
+    entry["objects"] += [_object_entry(item) for item in pages]
+    return StudyReport((*segs, sr, *pages), entry, measured)
 
 
 def study_entry(
@@ -100,16 +70,7 @@ def study_entry(
         "complete": complete,
         "created_at": identity.created_at.isoformat(),
         "notes": study_notes(measured, failures),
-        "objects": [
-            {
-                "kind": item.identity.kind.value,
-                "sop_class_uid": item.sop_class_uid,
-                "sop_instance_uid": item.identity.sop_instance_uid,
-                "series_uid": item.identity.series_uid,
-                "source_series_uid": item.source_series_uid,
-            }
-            for item in objects
-        ],
+        "objects": [_object_entry(item) for item in objects],
         "series": [_series_entry(item) for item in measured] + [_failure_entry(item) for item in failures],
     }
 
@@ -131,19 +92,6 @@ def _study_uid(measured: Sequence[Measured], failures: Sequence[SeriesFailure]) 
     return next(item.series.study_uid for item in failures if item.series)
 
 
-def _written_seg(analysis: SeriesAnalysis, identities: Mapping[str, ResultIdentity], out: Path) -> ResultObject:
-    identity = identities[seg_slot(analysis)]
-    if analysis.series is None:
-        raise ValueError("a SEG needs the headers of its series")
-    dataset = write_seg(
-        analysis.series, analysis.source, analysis.segmentation, identity=identity, model=analysis.model
-    )
-    number = identity.series_number - SERIES_NUMBER[ResultKind.SEG] + 1
-    path = out / f"{analysis.model.name}-{number}-seg.dcm"
-    dataset.save_as(path, enforce_file_format=True)
-    return ResultObject(identity, str(dataset.SOPClassUID), dataset.StudyInstanceUID, analysis.source.series_uid, path)
-
-
 def _written_sr(
     measured: Sequence[Measured],
     failures: Sequence[SeriesFailure],
@@ -153,29 +101,47 @@ def _written_sr(
     out: Path,
     complete: bool,
 ) -> ResultObject:
-    evidence = Evidence(
-        series=_looked_at(measured, failures),
-        sources=[item.analysis.source for item in measured],
-        segs=segs,
-        models={finding.tracking_uid: item.analysis.model for item in measured for finding in item.findings},
-    )
     dataset = write_sr(
         [finding for item in measured for finding in item.findings],
-        evidence,
+        _evidence(measured, failures, segs),
         identity=identity,
-        models=list({item.analysis.model: None for item in measured}),
+        models=_models(measured),
         complete=complete,
         notes=study_notes(measured, failures),
     )
-    path = out / "sr.dcm"
-    dataset.save_as(path, enforce_file_format=True)
-    return ResultObject(identity, str(dataset.SOPClassUID), dataset.StudyInstanceUID, "", path)
+    return saved(dataset, identity, out / "sr.dcm")
+
+
+def _evidence(
+    measured: Sequence[Measured], failures: Sequence[SeriesFailure], segs: Sequence[ResultObject]
+) -> Evidence:
+    """Return what the report rests on: of the SEGs those that viewers show."""
+    return Evidence(
+        series=_looked_at(measured, failures),
+        sources=[item.analysis.source for item in measured],
+        segs=[seg for seg in segs if output_of(seg.identity.slot) in (Output.SEG, Output.XRAY_SEG)],
+        models={finding.tracking_uid: item.analysis.model for item in measured for finding in item.findings},
+    )
+
+
+def _models(measured: Sequence[Measured]) -> list[ModelReference]:
+    return list({item.analysis.model: None for item in measured})
 
 
 def _looked_at(measured: Sequence[Measured], failures: Sequence[SeriesFailure]) -> list[Series]:
     """Return every series of the study once, those that became images first."""
     series = [item.analysis.series for item in measured] + [item.series for item in failures]
     return list({one.series_uid: one for one in series if one is not None}.values())
+
+
+def _object_entry(item: ResultObject) -> dict:
+    return {
+        "kind": item.identity.kind.value,
+        "sop_class_uid": item.sop_class_uid,
+        "sop_instance_uid": item.identity.sop_instance_uid,
+        "series_uid": item.identity.series_uid,
+        "source_series_uid": item.source_series_uid,
+    }
 
 
 def _series_entry(item: Measured) -> dict:

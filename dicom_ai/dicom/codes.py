@@ -107,6 +107,7 @@ OUTLINE_SEARCHED = Code("OUTLINE-SEARCHED", SCHEME, "The image that was searched
 
 QUALITATIVE_EVALUATIONS = Code("C0034375", "UMLS", "Qualitative Evaluations")
 NOTHING_FOUND_TITLE = Code("AI-REPORT", SCHEME, "AI analysis without measurements (research use only)")
+PAGE = Code("AI-PAGE", SCHEME, "AI report on one page (research use only)")
 ANALYSIS_RESULT = Code("RESULT", SCHEME, "Result of the analysis")
 ALGORITHMS = Code("ALGORITHMS", SCHEME, "Algorithms")
 NOTHING_MEASURED = Code("NOTHING-MEASURED", SCHEME, "Nothing could be measured")

@@ -75,6 +75,9 @@ def without_name(header: Dataset) -> Dataset:
 def stamp(result: Dataset, header: Dataset, identity: ResultIdentity) -> None:
     """Give a result the patient's name, the clock of its study, and its run. header: of a source image, normalised."""
     result.PatientName = header.PatientName
+    for keyword in ("IssuerOfPatientID", "StudyDescription"):
+        if header.get(keyword):
+            setattr(result, keyword, header[keyword].value)
     moment, offset = _in_clock_of(header, identity.created_at)
     if offset:
         result.TimezoneOffsetFromUTC = offset

@@ -1,4 +1,7 @@
-"""Segmentations as DICOM SEG (PS3.3 A.51) on the grid of their source: BINARY for viewers, FRACTIONAL for reuse."""
+"""Segmentations as DICOM SEG (PS3.3 A.51) on the grid of their source.
+
+BINARY for viewers, LABELMAP for archives that want it, FRACTIONAL for reuse.
+"""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -58,6 +61,28 @@ def write_seg(
         segmentation.segments,
         what=described(segmentation.segments),
         kind={"segmentation_type": hd.seg.SegmentationTypeValues.BINARY},
+    )
+    return _written(sources, source, mask, identity=identity, model=model)
+
+
+def write_labelmap_seg(
+    sources: Sources,
+    source: SourceImage,
+    segmentation: Segmentation,
+    *,
+    identity: ResultIdentity,
+    model: ModelReference,
+) -> Dataset:
+    """Return a LABELMAP SEG of all segments (PS3.3 A.51, since 2024d): another SOP class, which few archives take.
+
+    Raises as write_seg does.
+    """
+    _check_labels(source, segmentation)
+    mask = _Mask(
+        segmentation.labels,
+        segmentation.segments,
+        what=f"{described(segmentation.segments)} label map",
+        kind={"segmentation_type": hd.seg.SegmentationTypeValues.LABELMAP},
     )
     return _written(sources, source, mask, identity=identity, model=model)
 

@@ -71,7 +71,7 @@ def write_sr(
     Raises ValueError where an outline does not lie on its image or two findings share a tracking UID.
     """
     _check_tracking(findings)
-    header = _header(evidence)
+    header = report_header(evidence)
     if findings:
         content = _measurements(findings, evidence, header=header, models=models, notes=notes)
     else:
@@ -111,8 +111,8 @@ def _source_of(finding: Finding, sources: Mapping[str, SourceImage]) -> SourceIm
     return sources[uid]
 
 
-def _header(evidence: Evidence) -> Dataset:
-    """Return the header that the report takes patient and study from, rather of an analysed series than of another."""
+def report_header(evidence: Evidence) -> Dataset:
+    """Return the normalised header that says whose study it is, rather of an analysed series than of another."""
     analysed = {source.series_uid for source in evidence.sources}
     for series in sorted(evidence.series, key=lambda one: one.series_uid not in analysed):
         first = series.instances[0].sop_instance_uid

@@ -15,7 +15,9 @@ _ACROSS = 0.7
 """|cosine| between slice normal and the body's long axis from which slices cut the spine across."""
 
 
-def key_image(image: Volume | Radiograph, labels: np.ndarray, colors: Mapping[int, Rgb]) -> np.ndarray:
+def key_image(
+    image: Volume | Radiograph, labels: np.ndarray, colors: Mapping[int, Rgb], *, tiles_in_row: int = TILES
+) -> np.ndarray:
     """Return uint8 (rows, columns, 3) with square pixels: the image with its labels tinted.
 
     Of a volume the slice with most labels, or TILES slices spread over the labelled ones where slices cut the spine
@@ -25,7 +27,9 @@ def key_image(image: Volume | Radiograph, labels: np.ndarray, colors: Mapping[in
         return square_pixels(render(image.pixels, labels, colors), image.pixel_spacing_mm or (1.0, 1.0))
     spacing = (float(image.spacing_mm[1]), float(image.spacing_mm[2]))
     tiles = [square_pixels(render(image.voxels[i], labels[i], colors), spacing) for i in _shown(image, labels)]
-    return np.concatenate(tiles, axis=1)
+    rows = [tiles[first : first + tiles_in_row] for first in range(0, len(tiles), tiles_in_row)]
+    rows[-1] += [np.zeros_like(tiles[0])] * (len(rows[0]) - len(rows[-1]))
+    return np.concatenate([np.concatenate(row, axis=1) for row in rows])
 
 
 def _shown(volume: Volume, labels: np.ndarray) -> list[int]:

@@ -13,15 +13,17 @@ from typing import Any
 import structlog
 
 from dicom_ai.analysis import kept
+from dicom_ai.analysis.identities import plan_identities
 from dicom_ai.analysis.series import SeriesAnalysis, SeriesFailure
-from dicom_ai.analysis.study import StudyReport, plan_identities, report_study
+from dicom_ai.analysis.study import StudyReport, report_study
 from dicom_ai.dicom.kept_series import read_series
+from dicom_ai.dicom.take_over import take_over_identity
 from dicom_ai.domain.job import Job, JobState
 from dicom_ai.domain.result import ResultKind, ResultObject
 from dicom_ai.domain.retries import Retries
 from dicom_ai.domain.study import Series
 from dicom_ai.errors import DicomAiError, RejectedInput, Unavailable
-from dicom_ai.storage import folders, jobs, outbox, results, runs, studies
+from dicom_ai.storage import folders, jobs, outbox, results, runs, studies, versions
 from dicom_ai.storage.database import Database, Session
 from dicom_ai.storage.runs import Member, ReportTask
 
@@ -120,8 +122,12 @@ def _write(reporter: Reporter, task: ReportTask, part: _Part) -> StudyReport:
             predecessors={} if part.shadow else results.predecessors(session, task.study_uid),
         )
         identities = results.save_identities(session, task.run_id, planned, shadow=part.shadow)
+        newest = versions.newest_path(session, task.study_uid)
     with folders.new_folder(reporter.data_dir / part.folder) as out:
-        return report_study(analyses, failures, identities=identities, out=out, complete=task.complete)
+        report = report_study(analyses, failures, identities=identities, out=out, complete=task.complete)
+        for item in report.objects if newest else ():  # a study may have been corrected image by image
+            take_over_identity(item.path, reporter.path(newest or ""))
+        return report
 
 
 def _series(reporter: Reporter, study_uid: str, series_uid: str) -> Series | str:

@@ -7,8 +7,9 @@ import pytest
 from pydicom import dcmread
 
 from dicom_ai.analysis.findings_json import document
+from dicom_ai.analysis.identities import plan_identities
 from dicom_ai.analysis.series import SeriesFailure, analyse_series
-from dicom_ai.analysis.study import plan_identities, report_study
+from dicom_ai.analysis.study import report_study
 from dicom_ai.dicom.sr_reader import read_sr
 from tests.peers import REPOSITORY
 from tests.predictors import BrightCord

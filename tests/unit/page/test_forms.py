@@ -1,0 +1,75 @@
+"""The page as PDF and as a picture: what can be read in it, and that nothing is lost without a word."""
+
+import numpy as np
+import pypdfium2
+import pytest
+
+from dicom_ai.imaging.drawing import Text
+from dicom_ai.page.content import RESEARCH_ONLY, page_of
+from dicom_ai.page.layout import HEIGHT, WIDTH, laid_out
+from dicom_ai.page.letters import FAMILY, JAPANESE, runs
+from dicom_ai.page.pdf import pdf_of
+from dicom_ai.page.picture import picture_of
+from tests.unit.page.conftest import ORIGIN, entry, finding, number
+
+
+def words(pdf: bytes) -> str:
+    document = pypdfium2.PdfDocument(pdf)
+    try:
+        assert len(document) == 1
+        return document[0].get_textpage().get_text_bounded()
+    finally:
+        document.close()
+
+
+def test_the_pdf_says_what_the_page_says(page):
+    text = words(pdf_of(page))
+
+    for word in (
+        RESEARCH_ONLY,
+        "67.4",
+        "Spinal cord, C5",
+        "touches the border",
+        "Yamada Tarou (山田 太郎)",
+        "series 1.2.1",
+    ):
+        assert word in text
+
+
+@pytest.mark.parametrize("name", ["Παπαδοπούλου Μαρία", "Müller Jörg", "Иванов Иван", "Yamada (山田 太郎)"])
+def test_names_are_words_in_the_pdf(name):
+    origin = ORIGIN.__class__((name,), ORIGIN.study, ORIGIN.series, ORIGIN.software)
+
+    assert name in words(pdf_of(page_of(entry(), [], origin)))
+
+
+def test_the_same_page_makes_the_same_bytes(page):
+    assert pdf_of(page) == pdf_of(page)
+    assert np.array_equal(picture_of(page), picture_of(page))
+
+
+def test_a_picture_does_not_say_who_the_patient_is(page):
+    named = picture_of(page)
+    other = page.__class__(**{name: getattr(page, name) for name in page.__slots__} | {"identity": ("Someone Else",)})
+
+    assert np.array_equal(named, picture_of(other))
+    assert named.shape == (1403, 992, 3)
+
+
+def test_a_letter_without_a_shape_becomes_a_question_mark():
+    assert runs("C3\n", japanese=True) == [(FAMILY, "C3 ")]
+    assert runs("a山", japanese=True) == [(FAMILY, "a"), (JAPANESE, "山")]
+    assert runs("a山", japanese=False) == [(FAMILY, "a?")]
+    assert runs("한", japanese=True) == [(FAMILY, "?")]
+
+
+def test_what_has_no_room_is_counted(page):
+    many = [finding(f"S{place}", number("csa_mean", 70.0), notes=(f"note {place}",)) for place in range(120)]
+    shapes = laid_out(page_of(entry(*many), page.pictures, ORIGIN))
+    texts = [shape.text for shape in shapes if isinstance(shape, Text)]
+
+    left_out = next(text for text in texts if text.endswith("more in the report (SR)"))
+    shown = sum(text.startswith("Spinal cord, S") for text in texts)
+    assert left_out == f"and {120 - shown} more in the report (SR)"
+    assert sum(text.endswith("more lines in the report (SR)") for text in texts) == 1
+    assert all(0 < shape.at[0] < WIDTH and 0 < shape.at[1] < HEIGHT for shape in shapes if isinstance(shape, Text))
