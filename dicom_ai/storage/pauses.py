@@ -17,6 +17,12 @@ from dicom_ai.storage import audit
 from dicom_ai.storage.database import lock_study, now
 from dicom_ai.storage.tables import JobRow, OutboxRow, PauseRow, ResultRow, RunJobRow
 
+RESUMED = "resumed"
+"""The word of the audit trail for the end of a pause."""
+
+BRAKE = "the node"
+"""Who paused a rule that suddenly took far more than usual; a person resumes it."""
+
 _PENDING = OutboxRow.state.in_(("waiting", "unknown"))  # outbox.PENDING, which stands on this module
 
 
@@ -79,7 +85,7 @@ def resume(session: Session, subject: Subject, *, who: str, why: str) -> bool:
     session.delete(row)
     session.flush()
     detail: audit.Detail = {"why": why, "paused_s": now(session) - row.since, "held_deliveries": len(held)}
-    audit.record(session, who, "resumed", subject.text, detail)
+    audit.record(session, who, RESUMED, subject.text, detail)
     return True
 
 

@@ -200,6 +200,7 @@ class DecisionRow(Table):
     reasons: Mapped[list[Any]]
     rules_version: Mapped[int]
     decided_at: Mapped[float]
+    __table_args__ = (sa.Index("ix_decisions_rule_decided_at", "rule", "decided_at"),)
 
 
 class RunRow(Table):
