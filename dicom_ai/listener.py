@@ -12,7 +12,6 @@ import structlog
 from dicom_ai.dimse.datastream import Truncated
 from dicom_ai.dimse.scp import Caller, CommitmentReport, Handlers, Limits, Peer, Scp, StoreAnswer, StoreRequest
 from dicom_ai.dimse.tls import server_context
-from dicom_ai.domain.received import Recorded
 from dicom_ai.errors import (
     ConfigError,
     DicomAiError,
@@ -129,8 +128,7 @@ class Listener:
             # The object may be fine: the sender keeps it and tries again. Messages of others may hold values of it.
             log.error("not stored", status=f"0x{OUT_OF_RESOURCES:04X}", error=type(error).__name__, at=_places(error))
             return StoreAnswer(OUT_OF_RESOURCES, LATER)
-        level = log.warning if recorded is Recorded.CONFLICT else log.debug
-        level("received", outcome=recorded.value)
+        log.debug("received", outcome=recorded.value)
         return StoreAnswer()
 
     def _closed(self, caller: Caller) -> None:

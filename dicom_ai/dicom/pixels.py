@@ -1,11 +1,12 @@
 """Stored pixels as physical values: decoded, masked to the stored bits, MONOCHROME1 inverted, modality LUT applied."""
 
+import hashlib
 from pathlib import Path
 
 import numpy as np
 from pydicom import dcmread
 from pydicom.dataset import Dataset
-from pydicom.pixels import apply_modality_lut
+from pydicom.pixels import apply_modality_lut, iter_pixels
 from pydicom.uid import UID
 
 from dicom_ai.dicom.functional_groups import frame_elements, is_multiframe_with_groups
@@ -44,6 +45,30 @@ def read_frames(instance: Instance) -> np.ndarray:
     if not np.isfinite(values).all():
         raise UnreadablePixels("pixel values are not finite after the rescale")
     return values
+
+
+def pixel_digest(path: Path) -> str:
+    """Return a digest over the decoded frames, the same in every lossless transfer syntax; "" without pixels.
+
+    A frame at a time is in memory. Raises UnreadablePixels where they cannot be decoded.
+    """
+    try:
+        header = dcmread(path, stop_before_pixels=True)
+        if "Rows" not in header:
+            return ""
+        digest = hashlib.sha256()
+        deflated = UID(_transfer_syntax(header)).is_deflated  # which the library inflates only as a whole
+        for frame in iter_pixels(dcmread(path) if deflated else path):
+            stored = _stored_values(frame, header) if np.issubdtype(frame.dtype, np.integer) else frame
+            digest.update(f"{stored.shape}".encode())
+            digest.update(np.ascontiguousarray(stored))
+    except (*PARSE_ERRORS, RuntimeError, OSError) as error:
+        raise UnreadablePixels(f"{path.name}: pixels cannot be decoded ({type(error).__name__})") from None
+    return digest.hexdigest()
+
+
+def _transfer_syntax(dataset: Dataset) -> str:
+    return str(dataset.file_meta.TransferSyntaxUID)
 
 
 def _read(path: Path | None) -> Dataset:

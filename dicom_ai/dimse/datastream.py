@@ -22,7 +22,8 @@ LONG_VRS = frozenset({b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"SV", b"
 SHORT_VRS = frozenset(b"AE AS AT CS DA DS DT FD FL IS LO LT PN SH SL SS ST TM UI UL US".split())
 DEEPEST = 32
 LONGEST_VALUE = 1024
-LONGEST_INFLATED = 1 << 32
+LONGEST_INFLATED = 1 << 28
+"""Bytes a deflated data set may unpack to: its header cannot be read without unpacking the whole."""
 
 ITEM, ITEM_END, SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
 PIXEL_DATA = 0x7FE00010
@@ -38,6 +39,8 @@ WANTED = {
     0x00081090: "model_name",
     0x00100010: "patient_name",
     0x00100020: "patient_id",
+    0x00100021: "issuer",
+    0x00100030: "birth_date",
     0x0020000D: "study_uid",
     0x0020000E: "series_uid",
 }
@@ -59,6 +62,8 @@ class Identity:
     series_uid: str = ""
     patient_name: str = ""
     patient_id: str = ""
+    issuer: str = ""
+    birth_date: str = ""
     accession: str = ""
     modality: str = ""
     study_date: str = ""

@@ -8,13 +8,13 @@ class Recorded(StrEnum):
     """What became of a received image.
 
     NEW: kept, and its series is open again. DUPLICATE: the same UID and the same bytes are already kept.
-    CONFLICT: the UID is known with other bytes; the first is processed, this one is kept beside it.
+    AGAIN: the UID is known with other bytes; this one is kept beside the first until the two have been compared.
     OWN: the node made it; it is kept, but opens nothing and resets no timer.
     """
 
     NEW = "new"
     DUPLICATE = "duplicate"
-    CONFLICT = "conflict"
+    AGAIN = "again"
     OWN = "own"
 
 
@@ -42,6 +42,8 @@ class ReceivedInstance:
     peer_address: str = ""
     association_id: str = ""
     patient_id: str = ""
+    issuer: str = ""
+    birth_date: str = ""
     accession: str = ""
     modality: str = ""
     study_date: str = ""

@@ -173,6 +173,8 @@ def _received(
         peer_address=caller.address,
         association_id=caller.id,
         patient_id=identity.patient_id,
+        issuer=identity.issuer,
+        birth_date=identity.birth_date,
         accession=identity.accession,
         modality=identity.modality,
         study_date=identity.study_date,

@@ -9,7 +9,10 @@ from dicom_ai.storage import audit
 from dicom_ai.storage.database import now
 from dicom_ai.storage.tables import InstanceRow, SeriesRow, StudyRow
 
-KEPT, OWN, CONFLICT = "kept", "own", "conflict"
+KEPT, OWN = "kept", "own"
+AGAIN, CONFLICT, SPARE = "again", "conflict", "spare"
+"""Standing of what is kept beside a kept image with the same UID: storage/versions.py says what becomes of it."""
+
 MISSING = "missing"
 """standing of a row whose file is gone: it is not processed, and becomes kept again when the same bytes come again."""
 
@@ -51,7 +54,7 @@ def mark_found(session: Session, path: str, *, own: bool = False) -> bool:
     if row is None or row.standing not in ABSENT:
         return False
     deleted = row.standing != MISSING
-    row.standing = OWN if own else CONFLICT if _another_is_kept(session, row) else KEPT
+    row.standing = OWN if own else AGAIN if _another_is_kept(session, row) else KEPT
     if row.standing == KEPT:
         _open(session, row)
     if row.standing == KEPT and deleted:

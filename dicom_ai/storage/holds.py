@@ -26,7 +26,7 @@ from typing import Any, cast
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from dicom_ai.storage import audit
+from dicom_ai.storage import audit, versions, withdrawals
 from dicom_ai.storage.database import lock_study, now
 from dicom_ai.storage.tables import HoldRow, OutboxRow, ResultRow
 
@@ -154,8 +154,8 @@ def hold(session: Session, new: NewHold, *, who: str) -> int:
 def decide(session: Session, hold_id: int, decision: Decision, *, who: str, why: str) -> Hold:
     """End an open hold by a person's word; return it as it was. What it held goes on, or with DISCARD never leaves.
 
-    Raises ValueError where there is no such open hold, or its kind does not know the decision. What FIRST and NEWEST
-    ask for beyond that is done by who calls (studies.settle_conflict).
+    FIRST and NEWEST also say which images count; the study is reported again where that is not what was reported.
+    Raises ValueError where there is no such open hold, or its kind does not know the decision.
     """
     row = session.get(HoldRow, hold_id)
     if row is None or row.ended_at is not None:
@@ -165,6 +165,8 @@ def decide(session: Session, hold_id: int, decision: Decision, *, who: str, why:
         raise ValueError(f"hold {hold_id} ({kind}) is decided by {' or '.join(sorted(DECISIONS[kind]))}")
     lock_study(session, row.study_uid)
     before = _hold(session, row)
+    if decision in (Decision.FIRST, Decision.NEWEST):
+        _choose(session, row, newest=decision is Decision.NEWEST, who=who)
     _let_go(session, row, discard=decision is Decision.DISCARD)
     _end(session, row, decision, who=who, why=why)
     return before
@@ -219,6 +221,20 @@ def is_held(session: Session, delivery_id: int) -> bool:
 def holding() -> sa.ColumnElement[bool]:
     """Return the condition that some hold covers a delivery, for a query on the outbox."""
     return sa.exists().where(_is_open(), HoldRow.blocks, *_covers()).correlate(OutboxRow)
+
+
+def _choose(session: Session, row: HoldRow, *, newest: bool, who: str) -> None:
+    """Let the first or the newest images of a study count; what was made of others is withdrawn."""
+    studies = {row.study_uid}
+    if row.kind == HoldKind.PATIENTS:
+        versions.settle_patients(session, row.study_uid, newest=newest)
+    else:
+        studies |= versions.settle_conflict(session, row.study_uid, newest=newest)
+    for study_uid in sorted(studies):
+        if newest:
+            withdrawals.withdraw_study(session, study_uid, why="other images of the study count now", who=who)
+        if study_uid != row.study_uid:
+            settle(session, HoldKind(row.kind), study_uid, why=f"decided with hold {row.id}")
 
 
 def _covers() -> tuple[sa.ColumnElement[bool], ...]:

@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 
 from dicom_ai.domain.result import ResultKind
 from dicom_ai.domain.run import RunState
-from dicom_ai.storage import audit, holds, pauses
+from dicom_ai.storage import audit, holds, pauses, versions
 from dicom_ai.storage.database import now
 from dicom_ai.storage.tables import DestinationRow, OutboxRow, ResultRow, RunRow, SeriesRow
 
@@ -23,7 +23,8 @@ class OutboxState(StrEnum):
     """Where a delivery is. unknown: the answer was lost, it is sent again. refused: the destination will not have it.
 
     replaced: the destination takes no object of this kind, and another one goes there in its place.
-    failed: given up after the longest time. cancelled: a newer report replaced it before it left.
+    failed: given up after the longest time. cancelled: a newer report replaced it before it left. withdrawn: it may
+    have arrived, and is not sent again, for its patient or study was wrong.
     """
 
     WAITING = "waiting"
@@ -33,6 +34,7 @@ class OutboxState(StrEnum):
     REPLACED = "replaced"
     FAILED = "failed"
     CANCELLED = "cancelled"
+    WITHDRAWN = "withdrawn"
 
 
 HOUR_S = 3600
@@ -267,8 +269,10 @@ def _due(session: Session, at: float) -> sa.ColumnElement[bool]:
         SeriesRow.study_uid == ResultRow.study_uid,
         SeriesRow.revision != SeriesRow.routed_revision,
     )
+    not_compared = sa.exists().where(ResultRow.id == OutboxRow.result_id, *versions.waiting_in(ResultRow.study_uid))
     paused = pauses.holding(session)
-    return sa.and_(OutboxRow.state.in_(PENDING), OutboxRow.next_at <= at, ~study_is_open, ~paused, ~holds.holding())
+    free = sa.and_(~study_is_open, ~not_compared, ~paused, ~holds.holding())
+    return sa.and_(OutboxRow.state.in_(PENDING), OutboxRow.next_at <= at, free)
 
 
 def _sent_last_hour(session: Session, destination: str) -> int:

@@ -29,12 +29,14 @@ def save_identities(
 
 
 def predecessors(session: Session, study_uid: str) -> Mapping[str, Predecessor]:
-    """Return, by slot, the newest object of the study that has left, or may have."""
+    """Return, by slot, the newest object of the study that has left, or may have, and was not withdrawn."""
     left = sa.exists().where(
         OutboxRow.result_id == ResultRow.id, OutboxRow.state.in_([OutboxState.SENT, OutboxState.UNKNOWN])
     )
     rows = session.scalars(
-        sa.select(ResultRow).where(ResultRow.study_uid == study_uid, left).order_by(ResultRow.run_id)
+        sa.select(ResultRow)
+        .where(ResultRow.study_uid == study_uid, left, ResultRow.withdrawn_at.is_(None))
+        .order_by(ResultRow.run_id)
     )
     return {row.slot: (row.study_uid, row.series_uid, row.sop_instance_uid) for row in rows}
 

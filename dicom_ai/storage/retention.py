@@ -16,7 +16,7 @@ from dicom_ai.domain.job import FINISHED, JobKind, JobState
 from dicom_ai.domain.run import RunState
 from dicom_ai.storage import audit, jobs, studies
 from dicom_ai.storage.database import lock_study, now
-from dicom_ai.storage.holdings import CONFLICT, DELETED, DELETING, KEPT, OWN
+from dicom_ai.storage.holdings import AGAIN, CONFLICT, DELETED, DELETING, KEPT, OWN, SPARE
 from dicom_ai.storage.outbox import PENDING, OutboxState
 from dicom_ai.storage.tables import DecisionRow, InstanceRow, JobRow, OutboxRow, ResultRow, RunRow, SeriesRow, StudyRow
 
@@ -36,7 +36,12 @@ class Why(StrEnum):
     SENT = "analysed, every result sent"
     UNWANTED = "no rule wants them"
     OWN = "made by this node and came back"
-    CONFLICT = "same UID with other bytes: a person must look"
+    CONFLICT = "same UID with other pixels: a person must look"
+    SPARE = "another version of the image counts"
+
+
+_BESIDE = {OWN: Why.OWN, CONFLICT: Why.CONFLICT, AGAIN: Why.ARRIVING, SPARE: Why.SPARE}
+"""Standing of an image that is not processed -> why it is kept."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +54,8 @@ class Limits:
 
     def of(self, why: Why) -> float:
         """Return the limit for images that are kept for a reason; 0 for those that stay."""
-        return {Why.UNWANTED: self.unwanted_s, Why.OWN: self.unwanted_s, Why.SENT: self.analysed_s}.get(why, 0)
+        unwanted = dict.fromkeys((Why.UNWANTED, Why.OWN, Why.SPARE), self.unwanted_s)
+        return {**unwanted, Why.SENT: self.analysed_s}.get(why, 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +109,7 @@ def due(session: Session, limits: Limits) -> Sequence[str]:
     if not spans:
         return found
     on_disk = sa.exists().where(
-        InstanceRow.study_uid == StudyRow.study_uid, _ON_DISK, InstanceRow.standing.in_((KEPT, OWN))
+        InstanceRow.study_uid == StudyRow.study_uid, _ON_DISK, InstanceRow.standing.in_((KEPT, OWN, SPARE))
     )
     old = sa.select(StudyRow.study_uid).where(StudyRow.last_received_at <= now(session) - min(spans), on_disk)
     for study_uid in session.scalars(old.order_by(StudyRow.last_received_at)):
@@ -202,13 +208,13 @@ def holdings(session: Session) -> Sequence[Holding]:
             sa.func.count(),
             sa.func.sum(InstanceRow.size_bytes),
         )
-        .where(_ON_DISK, InstanceRow.standing.in_((KEPT, OWN, CONFLICT)))
+        .where(_ON_DISK, InstanceRow.standing.in_((KEPT, *_BESIDE)))
         .group_by(InstanceRow.study_uid, InstanceRow.series_uid, InstanceRow.standing)
     )
     rows = session.execute(query).all()
     reasons = {study_uid: keeping(session, study_uid) for study_uid in {row[0] for row in rows if row[2] == KEPT}}
     for study_uid, series_uid, standing, count, size in rows:
-        why = {OWN: Why.OWN, CONFLICT: Why.CONFLICT}.get(standing) or reasons[study_uid][series_uid].why
+        why = _BESIDE.get(standing) or reasons[study_uid][series_uid].why
         images[why] = images.get(why, 0) + count
         sizes[why] = sizes.get(why, 0) + int(size)
     return tuple(Holding(why, images[why], sizes[why]) for why in sorted(sizes, key=lambda one: -sizes[one]))
@@ -281,8 +287,11 @@ def _going(session: Session, study_uid: str, limits: Limits) -> list[tuple[Why, 
         (why, sa.and_(InstanceRow.series_uid.in_(series), InstanceRow.standing == KEPT)) for why, series in over.items()
     ]
     if limits.unwanted_s:
-        own = sa.and_(InstanceRow.standing == OWN, InstanceRow.received_at <= at - limits.unwanted_s)
-        found.append((Why.OWN, own))
+        old = InstanceRow.received_at <= at - limits.unwanted_s
+        found += [
+            (why, sa.and_(InstanceRow.standing == standing, old))
+            for why, standing in ((Why.OWN, OWN), (Why.SPARE, SPARE))
+        ]
     there = [
         (why, condition)
         for why, condition in found

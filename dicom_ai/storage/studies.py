@@ -9,8 +9,10 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session, aliased
 
 from dicom_ai.domain.received import ReceivedInstance, Recorded
-from dicom_ai.storage import associations, audit, holdings
+from dicom_ai.storage import associations, audit, holdings, holds, versions
 from dicom_ai.storage.database import lock_study, now
+from dicom_ai.storage.holdings import AGAIN, CONFLICT, KEPT, OWN, SPARE
+from dicom_ai.storage.holds import HoldKind, NewHold
 from dicom_ai.storage.tables import InstanceRow, ResultRow, SeriesRow, StudyRow
 
 
@@ -49,28 +51,43 @@ class StudyAge:
 def record_instance(session: Session, received: ReceivedInstance) -> Recorded:
     """Note an image whose bytes are durable; the transaction's commit allows the Success answer.
 
-    Only NEW opens its series again and sets the times that quietness is counted from.
+    Only NEW opens its series again and sets the times that quietness is counted from. A second patient under one
+    study UID holds the study.
     """
     lock_study(session, received.study_uid)
     known = session.scalars(
-        sa.select(InstanceRow.sha256).where(InstanceRow.sop_instance_uid == received.sop_instance_uid)
+        sa.select(InstanceRow).where(InstanceRow.sop_instance_uid == received.sop_instance_uid)
     ).all()
-    if received.sha256 in known:
+    same = next((row for row in known if row.sha256 == received.sha256), None)
+    if same is not None:
+        _compare_again(same, known)
         return Recorded.DUPLICATE
-    recorded = _judge(session, received, known=bool(known))
-    session.add(_instance_row(received, "kept" if recorded is Recorded.NEW else recorded.value))
-    if recorded is Recorded.NEW:
-        _touch(session, received)
-    if recorded is Recorded.CONFLICT:
-        audit.record(session, "listener", "conflict", f"instance {received.sop_instance_uid}")
+    recorded = _judge(session, received, {row.standing for row in known})
+    row = _instance_row(received, _STANDING[recorded])
+    session.add(row)
+    if recorded is not Recorded.OWN:
+        row.patient = _touch(session, received, opens=recorded is Recorded.NEW)
     session.flush()
+    if recorded is Recorded.NEW:
+        hold_patients(session, received.study_uid)
     return recorded
 
 
-def unrouted(session: Session, *, quiet_s: float) -> Sequence[str]:
-    """Return the studies with a series that routing has not seen and that has been quiet for quiet_s.
+def hold_patients(session: Session, study_uid: str) -> None:
+    """Hold a study whose images are of two patients, and end that hold when they are of one again."""
+    if len(versions.groups(session, study_uid)) < 2:
+        holds.settle(session, HoldKind.PATIENTS, study_uid, why="its images are of one patient again")
+        return
+    reason = "images of two patients came under one study UID: they are not reported together"
+    detail = versions.described(session, study_uid)
+    holds.hold(session, NewHold(HoldKind.PATIENTS, study_uid, reason, detail=detail), who="node")
 
-    A study waits while images still come for a series that was routed before: what it asked for must stay comparable.
+
+def unrouted(session: Session, *, quiet_s: float) -> Sequence[str]:
+    """Return the studies with a series that routing has not seen and that is complete, or quiet for quiet_s.
+
+    A study waits while images still come for a series that was routed before: what it asked for must stay comparable;
+    and while images that came again have not been compared with those that count.
     """
     before = now(session) - quiet_s
     late = aliased(SeriesRow)
@@ -79,10 +96,13 @@ def unrouted(session: Session, *, quiet_s: float) -> Sequence[str]:
         late.revision != late.routed_revision,
         late.routed_revision > 0,
         late.last_received_at > before,
+        ~_has_evidence(late),
     )
+    not_compared = sa.exists().where(*versions.waiting_in(SeriesRow.study_uid))
+    ready = sa.or_(SeriesRow.last_received_at <= before, _has_evidence(SeriesRow))
     query = (
         sa.select(SeriesRow.study_uid)
-        .where(_changed(), SeriesRow.last_received_at <= before, ~still_coming)
+        .where(_changed(), ready, ~still_coming, ~not_compared)
         .group_by(SeriesRow.study_uid)
         .order_by(sa.func.min(SeriesRow.last_received_at))
     )
@@ -91,7 +111,21 @@ def unrouted(session: Session, *, quiet_s: float) -> Sequence[str]:
 
 def claim_for_routing(session: Session, *, quiet_s: float, lease_s: float) -> str | None:
     """Take the study that waits longest for routing, so that no other worker routes it meanwhile; None without one."""
-    for study_uid in unrouted(session, quiet_s=quiet_s):
+    return _claim(session, unrouted(session, quiet_s=quiet_s), lease_s)
+
+
+def claim_for_comparing(session: Session, *, lease_s: float) -> str | None:
+    """Take a study with images that came again and have not been compared, as for routing; None without one."""
+    return _claim(session, versions.waiting(session), lease_s)
+
+
+def release(session: Session, study_uid: str) -> None:
+    """End the turn taken by claim_for_comparing."""
+    session.get_one(StudyRow, study_uid).routing_until = None
+
+
+def _claim(session: Session, study_uids: Sequence[str], lease_s: float) -> str | None:
+    for study_uid in study_uids:
         taken = session.execute(
             sa.update(StudyRow)
             .where(StudyRow.study_uid == study_uid, _lapsed(StudyRow.routing_until, now(session)))
@@ -172,9 +206,9 @@ def is_quiet(session: Session, study_uid: str, *, quiet_s: float, stale_s: float
 
 
 def is_open(session: Session, study_uid: str) -> bool:
-    """Say whether a series of the study has images that routing has not seen."""
+    """Say whether a series of the study has images that routing has not seen, or that wait to be compared."""
     query = sa.select(sa.exists().where(SeriesRow.study_uid == study_uid, _changed()))
-    return bool(session.scalar(query))
+    return bool(session.scalar(query)) or versions.waits(session, study_uid)
 
 
 def is_own(session: Session, received: ReceivedInstance) -> bool:
@@ -188,10 +222,20 @@ def digest_of(images: Sequence[tuple[str, str]]) -> str:
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
-def _judge(session: Session, received: ReceivedInstance, *, known: bool) -> Recorded:
+_STANDING = {Recorded.NEW: KEPT, Recorded.AGAIN: AGAIN, Recorded.OWN: OWN}
+
+
+def _judge(session: Session, received: ReceivedInstance, known: set[str]) -> Recorded:
+    """Return what an image is. known: the standings of others with its UID; one that counts no more is no rival."""
     if is_own(session, received):
         return Recorded.OWN
-    return Recorded.CONFLICT if known else Recorded.NEW
+    return Recorded.AGAIN if known & {KEPT, AGAIN, CONFLICT} else Recorded.NEW
+
+
+def _compare_again(same: InstanceRow, known: Sequence[InstanceRow]) -> None:
+    """Let the very bytes of an older version that come again be compared: they may be sent to undo a correction."""
+    if same.standing == SPARE and any(row.standing == KEPT for row in known):
+        same.standing = AGAIN
 
 
 def _is_result(session: Session, received: ReceivedInstance) -> bool:
@@ -220,8 +264,11 @@ def _instance_row(received: ReceivedInstance, standing: str) -> InstanceRow:
     )
 
 
-def _touch(session: Session, received: ReceivedInstance) -> None:
-    """Open the series, and set the times of series and study to now: the answer is given after this commit."""
+def _touch(session: Session, received: ReceivedInstance, *, opens: bool) -> int:
+    """Open the series, and set the times of series and study to now: the answer is given after this commit.
+
+    opens False: only see that the study is there. Return the number of the patient in the study.
+    """
     at = now(session)
     study = session.get(StudyRow, received.study_uid)
     if study is None:
@@ -232,6 +279,10 @@ def _touch(session: Session, received: ReceivedInstance) -> None:
         study.patient_name = _text(received.patient_name)
         session.add(study)
         session.flush()
+    who = versions.Patient(_text(received.patient_id), _text(received.issuer), _text(received.birth_date))
+    number = versions.patient_number(session, received.study_uid, who)
+    if not opens:
+        return number
     study.last_received_at = at
     series = session.get(SeriesRow, (received.study_uid, received.series_uid))
     if series is None:
@@ -241,6 +292,7 @@ def _touch(session: Session, received: ReceivedInstance) -> None:
         session.add(series)
     series.revision += 1
     series.last_received_at = at
+    return number
 
 
 def _text(value: str) -> str:
@@ -249,6 +301,11 @@ def _text(value: str) -> str:
 
 def _changed() -> sa.ColumnElement[bool]:
     return SeriesRow.revision != SeriesRow.routed_revision
+
+
+def _has_evidence(series: Any) -> sa.ColumnElement[bool]:
+    """Return the condition that no more images of a series are expected: nothing came since that was found."""
+    return sa.and_(series.evidence.is_not(None), series.evidence_at >= series.last_received_at)
 
 
 def _lapsed(column: Any, at: float) -> sa.ColumnElement[bool]:

@@ -8,7 +8,8 @@ from dicom_ai.app import App
 from dicom_ai.domain.job import Job
 from dicom_ai.errors import Unavailable
 from dicom_ai.inference.manifest import read_manifest
-from dicom_ai.pipeline import report, route, send
+from dicom_ai.pipeline import compare, report, route, send
+from dicom_ai.pipeline.compare import Comparer
 from dicom_ai.pipeline.report import Reporter
 from dicom_ai.pipeline.route import Router
 from dicom_ai.pipeline.send import Sender
@@ -31,6 +32,7 @@ class IoWork:
         self._ring_gpu = ring_gpu
         self._lease_s = timing.lease_s
         self.owner = new_owner()
+        self._comparer = Comparer(app.database, app.files.path, timing.lease_s)
         self._router = Router(
             database=app.database,
             path=app.files.path,
@@ -50,8 +52,8 @@ class IoWork:
         self._sender = Sender(app.database, app.files.path, app.destinations, app.retries)
 
     def run_due(self) -> None:
-        """Route, report and send until nothing is due."""
-        while self._route() or self._report() or self._send():
+        """Compare, route, report and send until nothing is due."""
+        while self._compare() or self._route() or self._report() or self._send():
             pass
 
     def stop(self) -> None:
@@ -61,6 +63,13 @@ class IoWork:
 
     def _route(self) -> bool:
         try:
+    def _compare(self) -> bool:
+        try:
+            return compare.run(self._comparer) is not None
+        except Exception as error:  # noqa: BLE001 - one of the three places: the study waits for its lease, then again
+            log.error("comparing failed", **describe(error).fields)
+            return False
+
             routed = route.run(self._router)
         except Exception as error:  # noqa: BLE001 - one of the three places: the study waits for its lease, then again
             log.error("routing failed", **describe(error).fields)

@@ -194,7 +194,7 @@ def test_the_same_uid_with_other_bytes_is_kept_beside_the_first(running: Running
     statuses = [status.Status for status in store(running.port, first, second)]
 
     assert statuses == [0x0000, 0x0000]
-    assert [row.standing for row in running.instances()] == ["kept", "conflict"]
+    assert [row.standing for row in running.instances()] == ["kept", "again"]
     assert same_bytes(running, first) and same_bytes(running, second)
 
 

@@ -42,9 +42,9 @@ def test_the_same_uid_and_bytes_again_is_a_duplicate_that_resets_no_timer(databa
 
 def test_a_known_uid_with_other_bytes_is_kept_beside_the_first_and_not_processed(database: Database) -> None:
     record(database, IMAGE)
-    conflict = record(database, replace(IMAGE, sha256="b" * 64, path="aa/other"))
+    again = record(database, replace(IMAGE, sha256="b" * 64, path="aa/other"))
 
-    assert conflict is Recorded.CONFLICT
+    assert again is Recorded.AGAIN
     with database.read() as session:
         assert studies.paths_of(session, "1.2", "1.2.1") == ("aa/1",)
 

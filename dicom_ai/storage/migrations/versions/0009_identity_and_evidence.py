@@ -3,6 +3,8 @@
 Revision: 0009, after 0008
 """
 
+from typing import Any
+
 import sqlalchemy as sa
 from alembic import op
 
@@ -12,7 +14,7 @@ branch_labels = None
 depends_on = None
 
 AGAIN = sa.text("standing = 'again'")
-COLUMNS = (
+COLUMNS: tuple[tuple[str, str, Any], ...] = (
     ("studies", "corrected_at", sa.Double()),
     ("studies", "evidence", sa.Text()),
     ("studies", "evidence_at", sa.Double()),
