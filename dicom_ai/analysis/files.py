@@ -16,6 +16,7 @@ from dicom_ai.domain.result import ResultKind, ResultObject
 from dicom_ai.imaging.key_image import key_image
 from dicom_ai.imaging.overlay import write_png
 from dicom_ai.imaging.palette import color_of
+from dicom_ai.measurements.csa_plot import csa_png
 from dicom_ai.measurements.csv_export import TableOrigin, csv_text, rows_per_slice
 from dicom_ai.measurements.labelled_slices import levels_along
 
@@ -60,7 +61,7 @@ def _belongs(item: ResultObject, analysis: SeriesAnalysis) -> bool:
 
 
 def _beside(item: Measured, stem: Path, created_at: str) -> Sequence[Path]:
-    """Write the overlay, and the table where the cord was measured."""
+    """Write the overlay, and where the cord was measured its table and its plot."""
     analysis = item.analysis
     colors = {
         segment.number: color_of(segment.structure, number=segment.number) for segment in analysis.segmentation.segments
@@ -72,4 +73,7 @@ def _beside(item: Measured, stem: Path, created_at: str) -> Sequence[Path]:
         paths.append(Path(f"{stem}-csa.csv"))
         levels = levels_along(item.profile, item.levels)
         paths[-1].write_text(csv_text(rows_per_slice(item.profile, origin=origin, levels=levels)), encoding="utf-8")
+    if item.curve:
+        paths.append(Path(f"{stem}-csa.png"))
+        paths[-1].write_bytes(csa_png(item.curve))
     return paths

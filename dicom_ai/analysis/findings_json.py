@@ -4,7 +4,8 @@ from collections.abc import Mapping, Sequence
 
 from dicom_ai.domain.findings import Contour, Finding, Quantity
 from dicom_ai.domain.model import ModelReference
-from dicom_ai.measurements.spinal_cord_csa import CordSlice
+from dicom_ai.measurements.cross_section import CrossSection
+from dicom_ai.measurements.spinal_cord_csa import CordProfile, CordSlice
 from dicom_ai.measurements.table import MEASUREMENTS
 
 SCHEMA_VERSION = 1
@@ -44,25 +45,26 @@ def finding_entry(finding: Finding) -> dict:
     }
 
 
-def slice_entry(one: CordSlice) -> dict:
+def slice_entry(one: CordSlice, profile: CordProfile) -> dict:
     """Return the cord in one cross-section; numbers that may not be said are null, with the reason."""
-    section = one.section
-
-    def said(value: float, decimals: int) -> float | None:
-        return round(float(value), decimals) if one.measured else None
-
+    section = one.section if one.measured else None
+    whole = None if profile.csa_withheld else section
     return {
         "position_mm": round(one.position_mm, 2),
-        "centroid_mm": [round(float(x), 2) for x in section.centroid_mm] if section else None,
-        "area_mm2": said(section.area_mm2, 1) if section else None,
-        "ap_mm": said(section.ap_mm, 2) if section else None,
-        "rl_mm": said(section.rl_mm, 2) if section else None,
-        "angle_deg": said(section.angle_deg, 1) if section else None,
-        "eccentricity": said(section.eccentricity, 3) if section else None,
-        "solidity": said(section.solidity, 3) if section else None,
-        "valid": one.measured,
-        "reason": one.withheld,
+        "centroid_mm": [round(float(x), 2) for x in one.section.centroid_mm] if one.section else None,
+        "area_mm2": _said(whole, "area_mm2", 1),
+        "ap_mm": None if profile.ap_withheld else _said(section, "ap_mm", 2),
+        "rl_mm": _said(whole, "rl_mm", 2),
+        "angle_deg": _said(section, "angle_deg", 1),
+        "eccentricity": _said(whole, "eccentricity", 3),
+        "solidity": _said(whole, "solidity", 3),
+        "valid": whole is not None,
+        "reason": one.withheld or profile.csa_withheld,
     }
+
+
+def _said(section: CrossSection | None, name: str, decimals: int) -> float | None:
+    return round(float(getattr(section, name)), decimals) if section else None
 
 
 def _quantity(quantity: Quantity, *, site: str) -> dict:

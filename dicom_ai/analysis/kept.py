@@ -12,7 +12,7 @@ import numpy as np
 
 from dicom_ai.analysis.series import SeriesAnalysis, read_source
 from dicom_ai.domain.findings import Segment, Segmentation, Structure, StructureKind, VertebraLabel
-from dicom_ai.domain.model import ModelReference
+from dicom_ai.domain.model import ModelOffset, ModelReference
 from dicom_ai.domain.study import Series
 from dicom_ai.errors import UnsuitableImage
 
@@ -36,6 +36,7 @@ def save(analysis: SeriesAnalysis, folder: Path) -> None:
         "notes": analysis.segmentation.notes,
         "segments": [asdict(segment) for segment in analysis.segmentation.segments],
         "vertebrae": [_plain(vertebra) for vertebra in analysis.segmentation.vertebrae],
+        "offset": asdict(analysis.offset) if analysis.offset else None,
         "frames": [[frame.sop_instance_uid, frame.frame_number] for frame in analysis.source.frames],
     }
     (folder / _FACTS).write_text(json.dumps(facts, indent=1), encoding="utf-8")
@@ -68,6 +69,7 @@ def load(folder: Path, series: Series) -> SeriesAnalysis:
             vertebrae=tuple(_vertebra(item) for item in facts["vertebrae"]),
         ),
         seconds=facts["seconds"],
+        offset=ModelOffset(**facts["offset"]) if facts.get("offset") else None,
     )
 
 

@@ -6,14 +6,15 @@ To add a kind: a function here, and a row in MEASURERS.
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+from dicom_ai.analysis.cord import CordSeries, cord_series, measured_cord
 from dicom_ai.analysis.levels import levels_for, with_levels_of_others
 from dicom_ai.analysis.series import SeriesAnalysis
+from dicom_ai.anatomy.labeling import Labelling
 from dicom_ai.domain.findings import Finding, VertebraLabel
-from dicom_ai.domain.image import Volume
-from dicom_ai.measurements.cord_findings import cord_findings
+from dicom_ai.measurements.csa_plot import CsaCurve
 from dicom_ai.measurements.radiograph_findings import posture, radiograph_findings
 from dicom_ai.measurements.segment_volume import segment_volumes
-from dicom_ai.measurements.spinal_cord_csa import CordProfile, measure_cord
+from dicom_ai.measurements.spinal_cord_csa import CordProfile
 from dicom_ai.measurements.vertebrae import vertebra_findings
 
 
@@ -22,6 +23,7 @@ class Measured:
     """One analysis with its findings.
 
     profile: the cord slice by slice, where the model segments the cord. levels: the vertebrae that serve it.
+    curve: what is drawn of the profile.
     """
 
     analysis: SeriesAnalysis
@@ -29,60 +31,76 @@ class Measured:
     profile: CordProfile | None = field(default=None, repr=False)
     levels: tuple[VertebraLabel, ...] = field(default=(), repr=False)
     notes: tuple[str, ...] = ()
+    curve: CsaCurve | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Study:
+    """The analyses of a study, the levels that serve each of them, and the cords found in them."""
+
+    analyses: tuple[SeriesAnalysis, ...]
+    levels: tuple[Labelling, ...] = field(repr=False)
+    cords: tuple[CordSeries | None, ...] = field(repr=False)
 
 
 def measure_study(analyses: Sequence[SeriesAnalysis]) -> tuple[Measured, ...]:
     """Measure every series of a study; levels found in one series serve the others in its frame of reference."""
     named = with_levels_of_others(analyses)
-    return tuple(_measured(analysis, named) for analysis in named)
+    levels = tuple(levels_for(analysis, named) for analysis in named)
+    cords = tuple(cord_series(analysis, found.labels) for analysis, found in zip(named, levels, strict=True))
+    study = Study(named, levels, cords)
+    return tuple(_measured(study, place) for place in range(len(named)))
 
 
-def measure_cord_of(analysis: SeriesAnalysis, levels: Sequence[VertebraLabel]) -> Measured:
+def measure_cord_of(study: Study, place: int) -> Measured:
     """Measure the cord of a series, by level where levels are known, else by position."""
-    segmentation, image = analysis.segmentation, analysis.source.image
-    if segmentation.soft is None or not segmentation.segments or not isinstance(image, Volume):
+    analysis, cord = study.analyses[place], study.cords[place]
+    if cord is None:
         return Measured(analysis, ())
-    profile = measure_cord(image.with_voxels(segmentation.soft))
-    withheld = tuple(dict.fromkeys(reason for reason in (profile.csa_withheld, profile.ap_withheld) if reason))
-    return Measured(analysis, cord_findings(analysis.source, segmentation, profile, levels), profile, notes=withheld)
+    found = measured_cord(cord, [one for one in study.cords if one is not None], study.analyses)
+    return Measured(analysis, found.findings, found.profile, notes=found.notes, curve=found.curve)
 
 
-def measure_radiograph_of(analysis: SeriesAnalysis, levels: Sequence[VertebraLabel]) -> Measured:
+def measure_radiograph_of(study: Study, place: int) -> Measured:
     """Measure the vertebral bodies of a lateral film; endplates only where the manifest says that they are drawn."""
+    analysis = study.analyses[place]
     curved = "radiograph_endplates" in analysis.measurements
     notes = posture(analysis.series.header) if analysis.series else ()
     found = radiograph_findings(analysis.source, analysis.segmentation, biconcavity=curved, notes=notes)
     return Measured(analysis, found)
 
 
-def measure_vertebrae_of(analysis: SeriesAnalysis, levels: Sequence[VertebraLabel]) -> Measured:
+def measure_vertebrae_of(study: Study, place: int) -> Measured:
     """Measure the vertebrae and discs of a sagittal series."""
+    analysis = study.analyses[place]
     return Measured(analysis, vertebra_findings(analysis.source, analysis.segmentation))
 
 
-def measure_volumes_of(analysis: SeriesAnalysis, levels: Sequence[VertebraLabel]) -> Measured:
+def measure_volumes_of(study: Study, place: int) -> Measured:
     """Measure the volume of every segment."""
+    analysis = study.analyses[place]
     return Measured(analysis, segment_volumes(analysis.source, analysis.segmentation))
 
 
-MEASURERS: dict[str, Callable[[SeriesAnalysis, Sequence[VertebraLabel]], Measured]] = {
+MEASURERS: dict[str, Callable[[Study, int], Measured]] = {
     "spinal_cord_csa": measure_cord_of,
     "radiograph_vertebrae": measure_radiograph_of,
     "vertebrae": measure_vertebrae_of,
     "volume": measure_volumes_of,
 }
-"""Name in a model's manifest (measurements) -> what it measures."""
+"""Name in a model's manifest (measurements) -> what it measures on the analysis at a place of the study."""
 
 
-def _measured(analysis: SeriesAnalysis, analyses: Sequence[SeriesAnalysis]) -> Measured:
-    levels = levels_for(analysis, analyses)
+def _measured(study: Study, place: int) -> Measured:
+    analysis, levels = study.analyses[place], study.levels[place]
     # A model whose manifest names no measurement still says how much of each structure it found.
     names = [name for name in analysis.measurements if name in MEASURERS] or ["volume"]
-    parts = [MEASURERS[name](analysis, levels.labels) for name in names]
+    parts = [MEASURERS[name](study, place) for name in names]
     return Measured(
         analysis,
         findings=tuple(finding for part in parts for finding in part.findings),
         profile=next((part.profile for part in parts if part.profile), None),
         levels=levels.labels,
+        curve=next((part.curve for part in parts if part.curve), None),
         notes=(*levels.notes, *(note for part in parts for note in part.notes)),
     )

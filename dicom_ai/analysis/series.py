@@ -8,7 +8,7 @@ from dicom_ai.dicom.radiograph_reader import read_radiograph
 from dicom_ai.dicom.series_reader import read_volume
 from dicom_ai.domain.findings import Segmentation
 from dicom_ai.domain.image import SourceImage
-from dicom_ai.domain.model import ModelReference
+from dicom_ai.domain.model import ModelOffset, ModelReference
 from dicom_ai.domain.study import Series
 from dicom_ai.errors import UnsuitableImage
 from dicom_ai.inference.predictor import Predictor
@@ -29,6 +29,7 @@ class SeriesAnalysis:
     series: the headers and files it was made from; None for an image that came without DICOM (NIfTI).
     measurements: names of what is to be measured on it, from the model's manifest.
     seconds: how long the model took. otherwise: how it was run when it could not be run as usual, and why.
+    offset: of the model against the segmenter of healthy cohorts, as its manifest states it.
     """
 
     series: Series | None = field(repr=False)
@@ -38,8 +39,9 @@ class SeriesAnalysis:
     measurements: tuple[str, ...]
     segmentation: Segmentation = field(repr=False)
     seconds: float
-
     otherwise: str = ""
+    offset: ModelOffset | None = None
+
 
 @dataclass(frozen=True, slots=True)
 class SeriesFailure:
@@ -100,4 +102,5 @@ def analyse_image(
         measurements=predictor.manifest.measurements,
         segmentation=segmentation,
         seconds=time.perf_counter() - started,
+        offset=predictor.manifest.segmenter_offset,
     )

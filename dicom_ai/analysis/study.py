@@ -14,6 +14,7 @@ from dicom_ai.domain.model import ModelReference
 from dicom_ai.domain.output import SR_SLOT, Output, output_of
 from dicom_ai.domain.result import ResultIdentity, ResultObject
 from dicom_ai.domain.study import Series
+from dicom_ai.measurements.csa_plot import levels_entry
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,7 +158,8 @@ def _series_entry(item: Measured) -> dict:
         "notes": list(analysis.segmentation.notes) + list(item.notes),
         "warnings": list(analysis.source.warnings),
         "findings": [finding_entry(finding) for finding in item.findings],
-        "slices": [slice_entry(one) for one in reversed(item.profile.slices)] if item.profile else [],
+        "slices": [slice_entry(one, item.profile) for one in reversed(item.profile.slices)] if item.profile else [],
+        "levels_along_cord": levels_entry(item.curve),
     }
 
 
@@ -174,4 +176,5 @@ def _failure_entry(failure: SeriesFailure) -> dict:
         "warnings": [],
         "findings": [],
         "slices": [],
+        "levels_along_cord": None,
     }

@@ -117,6 +117,8 @@ METHODS = MappingProxyType(
         "area": Code("CSA-PERP", SCHEME, "Area perpendicular to cord centerline, angle corrected"),
         "ap_diameter": Code("AP-PERP", SCHEME, "Thickness from front to back of the section across the cord"),
         "rl_diameter": Code("RL-PERP", SCHEME, "Width from right to left of the section across the cord"),
+        "mscc": Code("MSCC-AP", SCHEME, "1 - AP / mean AP of 20 mm of cord, 10 mm above and below"),
+        "ascor": Code("ASCOR", SCHEME, "Area of the cord over area of the spinal canal"),
         "z_score": Code("Z-COHORT", SCHEME, "Compared with a healthy cohort of the same level"),
         "percentile": Code("PCT-COHORT", SCHEME, "Ranked in a healthy cohort of the same level"),
     }

@@ -4,6 +4,18 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
+class ModelOffset:
+    """How much more a model reads than another segmenter on the same images, as its model.toml states.
+
+    images: on how many that was measured.
+    """
+
+    segmenter: str
+    offset_mm2: float
+    images: int
+
+
+@dataclass(frozen=True, slots=True)
 class ModelReference:
     """Name, version and digest of the model that made a result.
 

@@ -12,6 +12,7 @@ from types import MappingProxyType
 from typing import Any, Literal
 
 from dicom_ai.domain.findings import Structure, StructureKind
+from dicom_ai.domain.model import ModelOffset
 from dicom_ai.errors import ModelError
 from dicom_ai.inference.table import Table
 
@@ -95,7 +96,7 @@ class Manifest:
     """A parsed and validated model.toml. folder: where it lies. options: [family_options], read by the family.
 
     found_threshold: lowest score at which the target counts as found. mask_threshold: lowest value inside a mask.
-    longest_run_s: an analysis that takes longer has failed.
+    longest_run_s: an analysis that takes longer has failed. segmenter_offset: against the segmenter of healthy cohorts.
     """
 
     folder: Path
@@ -113,6 +114,7 @@ class Manifest:
     mask_threshold: float = 0.5
     longest_run_s: float = 600.0
     options: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
+    segmenter_offset: ModelOffset | None = None
 
     def options_table(self) -> Table:
         """Return [family_options] for strict reading: take each key, then call done()."""
@@ -156,6 +158,7 @@ def read_manifest(folder: Path) -> Manifest:
         mask_threshold=thresholds.number("mask", default=0.5, least=0.0, most=1.0),
         longest_run_s=root.number("longest_run_s", default=600.0, least=1.0),
         options=MappingProxyType(dict(root.table("family_options", default={}).free())),
+        segmenter_offset=_segmenter_offset(root),
     )
     thresholds.done()
     root.done()
@@ -169,6 +172,15 @@ def _name(root: Table, folder: Path) -> str:
     if not re.fullmatch(r"[a-z0-9][a-z0-9._-]{0,63}", name):
         raise root.wrong("name", f"{name!r} may only hold a-z, 0-9, '.', '_' and '-'")
     return name
+
+
+def _segmenter_offset(root: Table) -> ModelOffset | None:
+    table = root.table("segmenter_offset", default={})
+    segmenter, offset = table.text("segmenter", default=""), None
+    if segmenter:
+        offset = ModelOffset(segmenter, table.number("offset_mm2"), table.integer("images", least=1))
+    table.done()
+    return offset
 
 
 def _data(table: Table) -> DataSource:

@@ -30,7 +30,7 @@ _LEGEND_LETTERS = 118
 
 
 @dataclass(frozen=True, slots=True)
-class NormalRange:
+class NormalBand:
     """What the middle 95 % of a healthy cohort read at a level, as this model would read them."""
 
     low_mm2: float
@@ -45,7 +45,7 @@ class Stretch:
     name: str
     start_mm: float
     stop_mm: float
-    normal: NormalRange | None = None
+    normal: NormalBand | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +85,7 @@ def curve_from_entry(entry: Mapping[str, Any]) -> CsaCurve | None:
             one["name"],
             one["start_mm"],
             one["stop_mm"],
-            NormalRange(*one["normal_mm2"]) if one["normal_mm2"] else None,
+            NormalBand(*one["normal_mm2"]) if one["normal_mm2"] else None,
         )
         for one in about.get("levels", [])
     )

@@ -7,6 +7,10 @@ from functools import cache
 from importlib.resources import files
 from types import MappingProxyType
 
+import numpy as np
+
+from dicom_ai.domain.model import ModelOffset
+
 TABLE = "csa_norms.json"
 CONTRAST = "T2w"
 NOT_STATED = "not stated"
@@ -36,17 +40,7 @@ class Cohort:
     def described(self) -> str:
         """Return what must stand beside every comparison with this cohort."""
         youngest, oldest = self.ages
-        return (
-            f"{self.name}, n={self.n}, ages {youngest}-{oldest}, {CONTRAST}, {self.level}, segmenter {self.segmenter}"
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class ModelOffset:
-    """How much more a model reads than a cohort's segmenter on the same images, as its model card states."""
-
-    segmenter: str
-    offset_mm2: float
+        return f"{self.name}, n={self.n}, ages {youngest}-{oldest}, {CONTRAST}, segmenter {self.segmenter}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +50,16 @@ class Comparison:
     cohort: Cohort
     z: float
     percentile: float
+
+
+@dataclass(frozen=True, slots=True)
+class NormalRange:
+    """What the middle 95 % of a cohort, and its mean, are as a model with a stated offset would read them."""
+
+    low_mm2: float
+    mean_mm2: float
+    high_mm2: float
+    cohort: Cohort
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,15 +87,27 @@ def compare(csa_mm2: float, level: str, context: NormContext) -> Comparison | Wi
     level: "C3", ..., or "C2-C3" for both pooled.
     """
     cohort = cohorts().get(level)
-    if cohort is None:
-        return Withheld(f"no healthy cohort is known for {level}: norms reach from C1 to T10")
-    reason = _why_not(cohort, context)
-    if reason or context.offset is None:
+    reason = _why_not(cohort, context) if cohort else _unknown(level)
+    if reason or cohort is None or context.offset is None:
         return Withheld(reason)
     value = csa_mm2 - context.offset.offset_mm2
     below = bisect_left(cohort.values_mm2, value)
     ties = bisect_right(cohort.values_mm2, value) - below
     return Comparison(cohort, (value - cohort.mean_mm2) / cohort.sd_mm2, 100 * (below + ties / 2) / cohort.n)
+
+
+def normal_range(level: str, context: NormContext) -> NormalRange | Withheld:
+    """Return what the middle 95 % of the level's cohort read, as this model would read them, or why not."""
+    cohort = cohorts().get(level)
+    reason = _why_not(cohort, context) if cohort else _unknown(level)
+    if reason or cohort is None or context.offset is None:
+        return Withheld(reason)
+    low, high = np.percentile(cohort.values_mm2, (2.5, 97.5)) + context.offset.offset_mm2
+    return NormalRange(float(low), cohort.mean_mm2 + context.offset.offset_mm2, float(high), cohort)
+
+
+def _unknown(level: str) -> str:
+    return f"no healthy cohort is known for {level}: norms reach from C1 to T10"
 
 
 def _why_not(cohort: Cohort, context: NormContext) -> str:
@@ -102,7 +118,7 @@ def _why_not(cohort: Cohort, context: NormContext) -> str:
     if context.age_years is None:
         return f"the patient's age is not known; norms hold for ages {youngest}-{oldest}"
     if not youngest <= context.age_years < oldest + 1:
-        return f"age {context.age_years:.0f} is outside the cohort's {youngest}-{oldest}"
+        return f"the patient's age is outside the cohort's {youngest}-{oldest}"
     return _why_not_by_model(cohort, context.offset)
 
 

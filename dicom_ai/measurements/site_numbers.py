@@ -35,11 +35,16 @@ class SiteNumbers:
     notes: tuple[str, ...]
 
 
-def site_numbers(profile: CordProfile, slices: Sequence[CordSlice], *, limits: QualityLimits = LIMITS) -> SiteNumbers:
-    """Return the numbers of some slices of a profile; a number that may not be said has no value and a reason."""
+def site_numbers(
+    profile: CordProfile, slices: Sequence[CordSlice], *, limits: QualityLimits = LIMITS, elsewhere: str = ""
+) -> SiteNumbers:
+    """Return the numbers of some slices of a profile; a number that may not be said has no value and a reason.
+
+    elsewhere: which other series measures these slices better; then this one gives no CSA for them.
+    """
     measured = [item for item in slices if item.measured]
-    if profile.csa_withheld:
-        return _without_csa(profile, slices, measured)
+    if profile.csa_withheld or elsewhere:
+        return _without_csa(profile, slices, measured, elsewhere)
     if len(measured) < profile.settings.min_slices:
         reason = _too_few(slices, measured, profile.settings.min_slices)
         nothing = (quantity("csa_mean", None, reason=reason), quantity("csa_slices", len(measured)))
@@ -69,10 +74,13 @@ def _shape(measured: Sequence[CordSlice]) -> tuple[Quantity, ...]:
     )
 
 
-def _without_csa(profile: CordProfile, slices: Sequence[CordSlice], measured: Sequence[CordSlice]) -> SiteNumbers:
+def _without_csa(
+    profile: CordProfile, slices: Sequence[CordSlice], measured: Sequence[CordSlice], elsewhere: str
+) -> SiteNumbers:
     """Return the mid-sagittal AP diameter where the voxels allow it, and why there is no CSA."""
-    numbers = [quantity("csa_mean", None, reason=profile.csa_withheld)]
-    notes = [f"no CSA: {profile.csa_withheld}"]
+    reason = profile.csa_withheld or elsewhere
+    numbers = [quantity("csa_mean", None, reason=reason)]
+    notes = [f"no CSA: {reason}"]
     if profile.ap_withheld:
         return SiteNumbers(tuple(numbers), Quality.FAIL, tuple(notes))
     if len(measured) < profile.settings.min_slices:
@@ -80,7 +88,7 @@ def _without_csa(profile: CordProfile, slices: Sequence[CordSlice], measured: Se
         numbers.append(quantity("ap_midsagittal", None, reason=reason))
         return SiteNumbers(tuple(numbers), Quality.FAIL, (*notes, reason))
     numbers.append(quantity("ap_midsagittal", _values(measured, "ap_mm").mean()))
-    return SiteNumbers(tuple(numbers), Quality.WARN, tuple(notes))
+    return SiteNumbers(tuple(numbers), Quality.WARN if profile.csa_withheld else Quality.PASS, tuple(notes))
 
 
 def _judged(

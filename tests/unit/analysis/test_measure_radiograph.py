@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from dicom_ai.analysis.measure import MEASURERS, measure_study
+from dicom_ai.analysis.measure import measure_study
 from dicom_ai.analysis.series import SeriesAnalysis
 from dicom_ai.domain.findings import Segment, Segmentation, Structure, StructureKind, VertebraLabel
 from dicom_ai.domain.image import Radiograph, SourceFrame, SourceImage
@@ -36,4 +36,6 @@ def test_curved_endplates_are_measured_where_the_manifest_asks():
 
 
 def test_the_cord_is_not_looked_for_in_a_film():
-    assert MEASURERS["spinal_cord_csa"](analysis(()), ()).findings == ()
+    [measured] = measure_study([analysis(("spinal_cord_csa",))])
+
+    assert measured.findings == ()

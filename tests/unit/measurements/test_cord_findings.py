@@ -9,7 +9,7 @@ from dicom_ai.domain.findings import Quality, Segment, Segmentation, Structure, 
 from dicom_ai.domain.image import Radiograph, SourceFrame, SourceImage, Volume
 from dicom_ai.imaging.contours import polygon_area
 from dicom_ai.imaging.orient import BODY_AXES
-from dicom_ai.measurements.cord_findings import cord_findings, findings_by_level, findings_by_position
+from dicom_ai.measurements.cord_findings import cord_findings
 from dicom_ai.measurements.spinal_cord_csa import measure_cord
 from dicom_ai.measurements.table import MEASUREMENTS
 from tests.phantoms import CordPhantom, cord_cylinder, turned
@@ -71,12 +71,7 @@ def test_levels_get_their_csa_and_c2_and_c3_are_pooled(neck):
 
 
 def test_a_level_reaches_from_disc_to_disc(neck):
-    findings = findings_by_level(
-        source_of(neck.soft),
-        segmentation_of(neck.soft),
-        measure_cord(neck.soft),
-        vertebrae(("C3", "C4", "C5"), top_mm=30.0),
-    )
+    findings = findings_of(neck.soft, vertebrae(("C3", "C4", "C5"), top_mm=30.0))[1:]
 
     # C4: 15 mm and half a disc of 5 mm on each side; C3 and C5 end at their outer endplates.
     assert [value(f, "csa_slices") for f in findings] == pytest.approx([9, 10, 9], abs=1)
@@ -261,9 +256,7 @@ def test_contours_of_an_oblique_stack_lie_on_the_cord():
     oblique = np.array([[0, 0, 1], [np.sin(tilt), np.cos(tilt), 0], [np.cos(tilt), -np.sin(tilt), 0]])
     phantom = cord_cylinder(directions=oblique, tilt_deg=(10, 0), shape=(20, 40, 30))
 
-    finding = findings_by_position(source_of(phantom.soft), segmentation_of(phantom.soft), measure_cord(phantom.soft))[
-        0
-    ]
+    finding = findings_of(phantom.soft)[1]
 
     column, row = finding.contour.points[:-1].mean(axis=0) - 0.5
     point = phantom.soft.to_mm(np.array([finding.contour.slice_index, row, column]))
@@ -275,4 +268,4 @@ def test_a_radiograph_has_no_cord_to_outline(neck):
     source = SourceImage("1.2", "1.2.3", Radiograph(np.zeros((4, 4), np.float32)), ())
 
     with pytest.raises(ValueError, match="radiograph"):
-        findings_by_position(source, segmentation_of(neck.soft), measure_cord(neck.soft))
+        cord_findings(source, segmentation_of(neck.soft), measure_cord(neck.soft))

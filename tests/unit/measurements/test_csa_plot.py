@@ -11,7 +11,7 @@ from dicom_ai.measurements.csa_plot import (
     BAND,
     CURVE,
     CsaCurve,
-    NormalRange,
+    NormalBand,
     Stretch,
     csa_drawing,
     csa_png,
@@ -23,7 +23,7 @@ from dicom_ai.measurements.csa_plot import (
 from dicom_ai.measurements.spinal_cord_csa import measure_cord
 from tests.phantoms import cord_cylinder
 
-HEALTHY = NormalRange(60.0, 72.0, 86.0)
+HEALTHY = NormalBand(60.0, 72.0, 86.0)
 
 
 def curve(areas, *, step_mm: float = 1.0, stretches=(), normal="") -> CsaCurve:

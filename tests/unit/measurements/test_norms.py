@@ -2,13 +2,14 @@
 
 import pytest
 
-from dicom_ai.measurements.norms import Comparison, ModelOffset, NormContext, Withheld, cohorts, compare
+from dicom_ai.domain.model import ModelOffset
+from dicom_ai.measurements.norms import Comparison, NormalRange, NormContext, Withheld, cohorts, compare, normal_range
 
 SEGMENTER = "SCT contrast-agnostic v3.1"
 
 
 def compared(csa_mm2: float, level: str = "C3", **changes) -> Comparison | Withheld:
-    facts = {"contrast": "T2w", "age_years": 30.0, "offset": ModelOffset(SEGMENTER, 0.0)}
+    facts = {"contrast": "T2w", "age_years": 30.0, "offset": ModelOffset(SEGMENTER, 0.0, 10)}
     return compare(csa_mm2, level, NormContext(**(facts | changes)))
 
 
@@ -38,7 +39,7 @@ def test_the_mean_of_the_cohort_has_z_zero_and_lies_in_the_middle():
 def test_the_models_own_offset_is_taken_off_first():
     cohort = cohorts()["C3"]
 
-    comparison = compared(cohort.mean_mm2 + 3.0, offset=ModelOffset(SEGMENTER, 3.0))
+    comparison = compared(cohort.mean_mm2 + 3.0, offset=ModelOffset(SEGMENTER, 3.0, 10))
 
     assert comparison.z == pytest.approx(0.0)
 
@@ -59,7 +60,7 @@ def test_beyond_everyone_the_percentile_is_0_or_100(csa, percentile):
         ({"level": "T11"}, "C1 to T10"),
         ({"level": "0-20 mm below top of cord seen"}, "no healthy cohort"),
         ({"offset": None}, "states no offset"),
-        ({"offset": ModelOffset("another segmenter", 0.0)}, "another segmenter"),
+        ({"offset": ModelOffset("another segmenter", 0.0, 10)}, "another segmenter"),
     ],
 )
 def test_norms_are_withheld_with_the_reason(changes, reason):
@@ -70,7 +71,7 @@ def test_norms_are_withheld_with_the_reason(changes, reason):
 
 
 def test_a_cohort_whose_segmenter_is_not_stated_cannot_be_compared_with():
-    withheld = compared(36.0, "T4", offset=ModelOffset("not stated", 0.0))
+    withheld = compared(36.0, "T4", offset=ModelOffset("not stated", 0.0, 10))
 
     assert isinstance(withheld, Withheld)
     assert "not stated" in withheld.reason
@@ -78,5 +79,20 @@ def test_a_cohort_whose_segmenter_is_not_stated_cannot_be_compared_with():
 
 def test_what_stands_beside_a_comparison_names_the_cohort():
     assert cohorts()["C3"].described() == (
-        "spine-generic multi-subject, n=203, ages 19-52, T2w, C3, segmenter SCT contrast-agnostic v3.1"
+        "spine-generic multi-subject, n=203, ages 19-52, T2w, segmenter SCT contrast-agnostic v3.1"
     )
+
+
+def test_the_range_holds_the_middle_of_the_cohort_as_this_model_reads_it():
+    found = normal_range("C2-C3", NormContext("T2w", 30.0, ModelOffset(SEGMENTER, -2.0, 10)))
+
+    assert isinstance(found, NormalRange)
+    assert (found.low_mm2, found.mean_mm2, found.high_mm2) == pytest.approx((58.9, 70.1, 84.4), abs=0.5)
+
+
+@pytest.mark.parametrize("context", [NormContext("T1w", 30.0, None), NormContext("T2w", 70.0, None)])
+def test_a_range_is_withheld_with_the_reason_of_the_comparison(context):
+    found, compared_with = normal_range("C3", context), compare(70.0, "C3", context)
+
+    assert isinstance(found, Withheld)
+    assert found == compared_with
