@@ -8,12 +8,13 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 CONSTRAINTS := constraints/cpu.txt
 
-.PHONY: help demo test validate lint docs viewer clean
+.PHONY: help demo test validate faults lint docs viewer clean
 help:
 	@sed -n 's/^# \(make .*\)/\1/p' Makefile
 # make validate  every kind of result before dciodvfy, dcentvfy, dsrdump, PixelMed, dcmqi and highdicom
 # make lint    formatting, style, types and import floors alone
 # make docs    generate the reference pages and the commented settings again
+# make faults  kill, fill, cut and delay the real processes: nothing may be lost (half an hour; root for the disks)
 # make clean   remove the environment and what the demo wrote
 
 $(VENV)/.made:
@@ -38,6 +39,9 @@ test: $(VENV)/.dev
 
 validate: $(VENV)/.dev
 	CI=true $(BIN)/python -m pytest tests/integration/test_validators.py
+
+faults: $(VENV)/.dev
+	$(BIN)/python -m tests.faults
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff format --check .

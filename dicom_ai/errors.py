@@ -17,6 +17,7 @@ DicomAiError
     ├── PeerUnavailable    a destination did not answer, or answered "later"
     └── DeliveryUnknown    a destination took the object but its answer was lost
 PermanentRefusal       a destination refused an object for good; a person must look (DicomAiError)
+├── AssociationRejected    a destination takes no association from this node; objects wait until it does
 └── SopClassRefused        a destination takes no object of this kind at all; another kind may say the same
 """
 
@@ -87,6 +88,10 @@ class DeliveryUnknown(Unavailable):
 
 class PermanentRefusal(DicomAiError):
     """A destination refused an object for good; a person must look."""
+
+
+class AssociationRejected(PermanentRefusal):
+    """A destination takes no association from this node, until somebody changes its settings or ours."""
 
 
 class SopClassRefused(PermanentRefusal):

@@ -32,7 +32,14 @@ from pynetdicom.transport import AddressInformation
 
 from dicom_ai.dimse import contexts, library
 from dicom_ai.dimse.transport import ClosingSocket
-from dicom_ai.errors import DeliveryUnknown, DicomAiError, PeerUnavailable, PermanentRefusal, SopClassRefused
+from dicom_ai.errors import (
+    AssociationRejected,
+    DeliveryUnknown,
+    DicomAiError,
+    PeerUnavailable,
+    PermanentRefusal,
+    SopClassRefused,
+)
 
 SUCCESS = 0x0000
 DUPLICATE = 0x0111
@@ -121,6 +128,9 @@ def c_store(
                 if isinstance(outcomes[-1].error, DeliveryUnknown):
                     # Another object would wait for its answer until the DIMSE timeout, on an association that is over.
                     raise PeerUnavailable(f"{peer.called_ae_title}: the association ended early")
+    except AssociationRejected as error:  # the objects are not refused: they wait until somebody lets this node in
+        later = PeerUnavailable(str(error))
+        outcomes += [StoreOutcome(item.path, error=later) for item in objects]
     except (PeerUnavailable, PermanentRefusal) as error:
         outcomes += [StoreOutcome(item.path, error=error) for item in objects[len(outcomes) :]]
     return tuple(outcomes)
@@ -260,7 +270,7 @@ def _not_established(association: Association, peer: RemoteAe) -> DicomAiError:
     if association.is_rejected:
         answer = association.acceptor.primitive
         if answer is not None and answer.result == 1:  # rejected-permanent, PS3.8 9.3.4
-            return PermanentRefusal(f"{place}: association rejected: {answer.reason_str}")
+            return AssociationRejected(f"{place}: association rejected: {answer.reason_str}")
         return PeerUnavailable(f"{place}: association rejected for now")
     if association.rejected_contexts and not association.accepted_contexts:
         return SopClassRefused(f"{place}: accepts none of the SOP classes and transfer syntaxes offered")

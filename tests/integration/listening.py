@@ -8,7 +8,7 @@ from pathlib import Path
 import sqlalchemy as sa
 from pydicom import Dataset, dcmread
 from pydicom.filewriter import write_file_meta_info
-from pydicom.uid import ExplicitVRLittleEndian, MRImageStorage
+from pydicom.uid import UID, ExplicitVRLittleEndian, MRImageStorage
 from pynetdicom.association import Association
 from pynetdicom.dsutils import create_file_meta, split_dataset
 
@@ -111,10 +111,17 @@ def as_sent(path: Path) -> bytes:
     return path.read_bytes()[offset:]
 
 
-def file_of(path: Path, data_set: bytes, *, sop_instance_uid: str, sop_class_uid: str = MRImageStorage) -> Path:
+def file_of(
+    path: Path,
+    data_set: bytes,
+    *,
+    sop_instance_uid: str,
+    sop_class_uid: str = MRImageStorage,
+    transfer_syntax_uid: str = ExplicitVRLittleEndian,
+) -> Path:
     """Write a file whose group 2 says one thing and whose data set may be any bytes."""
     meta = create_file_meta(
-        sop_class_uid=sop_class_uid, sop_instance_uid=sop_instance_uid, transfer_syntax=ExplicitVRLittleEndian
+        sop_class_uid=sop_class_uid, sop_instance_uid=sop_instance_uid, transfer_syntax=UID(transfer_syntax_uid)
     )
     with path.open("wb") as file:
         file.write(b"\0" * 128 + b"DICM")

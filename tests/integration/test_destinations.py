@@ -139,13 +139,13 @@ def test_a_peer_that_accepts_the_connection_and_stays_silent_is_tried_later(tmp_
     assert kinds(results) == [PeerUnavailable]
 
 
-def test_a_peer_that_does_not_know_us_refuses_for_good(tmp_path: Path):
+def test_what_a_peer_that_does_not_know_us_should_get_waits_until_it_does(tmp_path: Path):
     with listening(tmp_path / "node", peers=[]) as node:
         results = DESTINATIONS["c_store"](
             deliveries(mr_files(tmp_path / "in", 1)), by_c_store(node.port, called_ae_title=CALLED)
         )
 
-    assert kinds(results) == [PermanentRefusal]
+    assert kinds(results) == [PeerUnavailable]
 
 
 def test_a_peer_that_accepts_only_implicit_vr_gets_the_same_content(tmp_path: Path):
