@@ -47,7 +47,9 @@ def sliding_window(
     if len(space) != len(window.patch):
         raise ValueError(f"an image with {len(space)} axes and a patch with {len(window.patch)}")
     padded, crop = _padded(image, window)
-    starts = [_starts(size, patch, window.overlap) for size, patch in zip(padded.shape[1:], window.patch, strict=True)]
+    starts = [
+        window_starts(size, patch, window.overlap) for size, patch in zip(padded.shape[1:], window.patch, strict=True)
+    ]
     result: np.ndarray | None = None
     for first, planes in _finished_planes(padded, starts, window, forward, progress):
         kept = planes if finish is None else finish(planes)
@@ -106,7 +108,8 @@ def _padded(image: np.ndarray, window: Window) -> tuple[np.ndarray, tuple[slice,
     return (np.pad(image, widths, mode="edge") if window.padding == "edge" else np.pad(image, widths)), tuple(crop)
 
 
-def _starts(size: int, patch: int, overlap: float) -> list[int]:
+def window_starts(size: int, patch: int, overlap: float) -> list[int]:
+    """Return where the windows of an axis begin: at even distances, the last one at its end."""
     step = max(1.0, patch * (1.0 - overlap))
     count = int(np.ceil((size - patch) / step)) + 1
     return [int(value) for value in np.rint(np.linspace(0, size - patch, count))] if count > 1 else [0]

@@ -98,6 +98,12 @@ def ensemble(body: np.ndarray, core: np.ndarray, detections: Sequence[Detection]
     return tuple(sorted(in_column(kept), key=lambda one: float(one.centre[1])))
 
 
+def alone(detections: Sequence[Detection]) -> tuple[Body, ...]:
+    """Return the bodies of a Mask R-CNN without a U-Net, from above: detections that lie in a column."""
+    bodies = [Body(one.soft, one.score, ("detector",)) for one in detections]
+    return tuple(sorted(in_column(without_specks(bodies)), key=lambda one: float(one.centre[1])))
+
+
 def pieces(body: np.ndarray) -> list[np.ndarray]:
     """Return the connected parts of the U-Net's mask, bool, without holes; less than LEAST_PIECE pixels are none."""
     labels, _ = ndimage.label(ndimage.binary_fill_holes(body >= 0.5))
@@ -187,14 +193,17 @@ def fits_column(candidate: Body, others: Sequence[Body]) -> bool:
 
 
 def off_column(body: Body, others: Sequence[Body]) -> float:
-    """Return how far a body lies beside the curve through the others, in pixels along the rows."""
-    centres = np.array([other.centre for other in others])
-    degree = min(3, len(centres) - 1)
-    low, span = centres[:, 1].min(), max(float(np.ptp(centres[:, 1])), 1.0)
-    curve = np.polynomial.Polynomial.fit((centres[:, 1] - low) / span, centres[:, 0], degree)
-    # Beyond the ends a cubic runs away: the curve is followed by at most a tenth of its length.
-    place = np.clip((body.centre[1] - low) / span, -0.1, 1.1)
-    return abs(float(body.centre[0] - curve(place)))
+    """Return how far a body lies beside the line through those next to it, in pixels; infinite with one other."""
+    centres = np.array(sorted((other.centre for other in others), key=lambda centre: float(centre[1])))
+    if len(centres) < 2:
+        return float("inf")
+    place = int(np.searchsorted(centres[:, 1], body.centre[1]))
+    near = centres[max(0, place - 2) : place + 2] if 0 < place < len(centres) else centres[max(0, place - 3) :][:3]
+    # A spine bends by few degrees from one body to the next: the line of two on each side, or of three at an end.
+    middle = near.mean(axis=0)
+    along = np.linalg.svd(near - middle)[2][0]
+    away = body.centre - middle
+    return float(abs(away[0] * along[1] - away[1] * along[0]))
 
 
 def in_column(bodies: Sequence[Body]) -> list[Body]:

@@ -8,13 +8,13 @@ anterior is read from the image and compared with PatientOrientation; the points
 head) where that side is known, else (column, 0, head), in mm where the film is calibrated and in pixels where not.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy import ndimage, special
+from scipy import ndimage
 
 from dicom_ai.anatomy.instances import Instance
 from dicom_ai.anatomy.labeling import Anchors, Labelling, label
@@ -24,24 +24,23 @@ from dicom_ai.domain.image import Radiograph, SourceImage
 from dicom_ai.domain.model import ModelReference
 from dicom_ai.errors import ModelError, UnsuitableImage
 from dicom_ai.imaging.intensity import finite
-from dicom_ai.imaging.radiograph_contrast import two_channels
 from dicom_ai.inference.manifest import Manifest
+from dicom_ai.inference.maskrcnn import ROLES as DETECTOR_ROLES
+from dicom_ai.inference.maskrcnn import MaskRCNNRunner
 from dicom_ai.inference.predictor import Progress, Runners, check_input, reference_of
-from dicom_ai.inference.runtime import Runner
 from dicom_ai.inference.segments import new_segment
-from dicom_ai.inference.sliding_window import Window, sliding_window
-from dicom_ai.inference.vertebra_ensemble import Body, ensemble, reference
+from dicom_ai.inference.vertebra_ensemble import Body
+from dicom_ai.inference.vertxnet_networks import Column, Networks
 from dicom_ai.measurements.radiograph_shape import quad_of
 
 if TYPE_CHECKING:
-    from dicom_ai.nets.unet2d import UNet2d
+    from torch import nn
 
 COARSE_LONG_SIDES = (640, 384, 240)
 """Grids of the first pass: whole spines and regions; films of a few vertebrae."""
 BODY_PX, SIZES = 30.0, (11.0, 55.0)
 """Size of a body on the grid of the second pass; the network was trained for 13 to 48."""
 LONGEST_SIDE, SMALLEST_SIDE = 1536, 96
-OVERLAP = 0.5
 STEPS, ALIKE, SURE_BODY = ((0.85, 1.65), (2.1, 2.9)), 1.3, 0.7
 """Between centres, in bodies: to the next one, over a missing one. Neighbours differ in size by less than ALIKE, and
 their mean probability is at least SURE_BODY: only then levels are counted past them."""
@@ -49,31 +48,12 @@ LEAST_BODIES = 2
 SURE_SIDE = 0.25
 """Mean difference between front probability on both sides of the bodies from which the image itself is sure."""
 
-CHANNELS = ("body", "core", "C2", "S1", "front")
-
 
 @dataclass(frozen=True, slots=True)
 class Options:
     """The table [family_options]. net: of nets.unet2d.CONFIGS."""
 
     net: str
-
-
-@dataclass(frozen=True, slots=True)
-class Column:
-    """What was found on the model's grid. scale: its pixels per native one. bodies: from above, without C2 and S1."""
-
-    scale: float
-    bodies: tuple[Body, ...] = field(repr=False)
-    c2: Body | None = field(repr=False)
-    s1: Body | None = field(repr=False)
-    front: np.ndarray = field(repr=False)
-
-    @property
-    def row(self) -> tuple[Body, ...]:
-        """All bodies from above, with the reference vertebrae."""
-        ends = ((self.c2,) if self.c2 else ()), ((self.s1,) if self.s1 else ())
-        return (*ends[0], *self.bodies, *ends[1])
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,16 +67,29 @@ class Side:
 def load(manifest: Manifest, runners: Runners) -> "VertxNetPredictor":
     """Return the predictor; raises ModelError."""
     read_options(manifest)
-    return VertxNetPredictor(manifest, runners.open("unet"))
+    roles = {weights.role for weights in manifest.weights}
+    detector = MaskRCNNRunner(runners) if roles.intersection(DETECTOR_ROLES) else None
+    networks = Networks(runners.open("unet"), detector, manifest.input.patch)
+    return VertxNetPredictor(manifest, networks)
 
 
-def build_net(manifest: Manifest, role: str) -> "UNet2d":
+def build_net(manifest: Manifest, role: str) -> "nn.Module":
     """Return the torch network of a role, without weights."""
-    from dicom_ai.nets.unet2d import CONFIGS, UNet2d
+    from dicom_ai.nets import maskrcnn, unet2d
 
-    if role != "unet":
+    name = read_options(manifest).net
+    if role == "unet":
+        return unet2d.UNet2d(unet2d.CONFIGS[name])
+    config = maskrcnn.CONFIGS[name]
+    rows, columns = manifest.input.patch
+    parts: dict[str, Callable[[], nn.Module]] = {
+        "detector": lambda: maskrcnn.DenseHead(config, (rows, columns)),
+        "detector_box": lambda: maskrcnn.BoxHead(config),
+        "detector_mask": lambda: maskrcnn.MaskHead(config),
+    }
+    if role not in parts:
         raise ModelError(f"{manifest.name}: the family has no network with the role {role!r}")
-    return UNet2d(CONFIGS[read_options(manifest).net])
+    return parts[role]()
 
 
 def read_options(manifest: Manifest) -> Options:
@@ -112,11 +105,15 @@ def read_options(manifest: Manifest) -> Options:
 class VertxNetPredictor:
     """A loaded model of this family."""
 
-    def __init__(self, manifest: Manifest, unet: Runner) -> None:
+    def __init__(self, manifest: Manifest, networks: Networks) -> None:
         self.manifest = manifest
-        self.reference: ModelReference = reference_of(manifest, unet)
-        self._unet = unet
-        self._window = Window(manifest.input.patch, OVERLAP)
+        self.networks = networks
+        parts = networks.detector.parts if networks.detector else ()
+        self.reference: ModelReference = reference_of(manifest, networks.unet, *parts)
+
+    def of(self, system: str) -> "VertxNetPredictor":
+        """Return the same model as one of vertxnet_networks.SYSTEMS: to compare them."""
+        return VertxNetPredictor(self.manifest, self.networks.of(system))
 
     def accepts(self, image: SourceImage, *, modality: str) -> None:
         """Raise UnsuitableImage where the manifest's [input] does not allow the image, or it is too small."""
@@ -148,28 +145,12 @@ class VertxNetPredictor:
         sizes = [body.size for body in best.row]
         scale = best.scale * BODY_PX / float(np.sqrt(np.percentile(sizes, 5) * np.percentile(sizes, 95)))
         scale = min(scale, LONGEST_SIDE / max(pixels.shape))
-        found = self._found(pixels, scale)
+        found = self._found(pixels, scale, fine=True)
         good = len(found.row) >= LEAST_BODIES and _like_a_column(found.row)
         return found if good else None
 
-    def _found(self, pixels: np.ndarray, scale: float) -> Column:
-        prob = self._probabilities(reduced(pixels, scale))
-        body, core, c2, s1, front = prob
-        bodies = ensemble(body, core)
-        return Column(
-            scale, bodies, reference(c2, bodies, (), above=True), reference(s1, bodies, (), above=False), front
-        )
-
-    def _probabilities(self, pixels: np.ndarray) -> np.ndarray:
-        """Return the U-Net's channels, (len(CHANNELS), rows, columns), in windows as large as its training views."""
-        return sliding_window(pixels[None], self._window, self._scores, finish=special.expit)
-
-    def _scores(self, tile: np.ndarray) -> np.ndarray:
-        """Run one window; each has its own exposure, as in training."""
-        logits = self._unet.run(two_channels(tile[0, 0])[None])[0]
-        if logits.shape != (1, len(CHANNELS), *tile.shape[2:]) or not np.isfinite(logits).all():
-            raise ModelError(f"{self.manifest.name}: the U-Net gives {logits.shape} for a window of {tile.shape[2:]}")
-        return logits
+    def _found(self, pixels: np.ndarray, scale: float, *, fine: bool = False) -> Column:
+        return self.networks.look(reduced(pixels, scale), scale, fine=fine)
 
 
 def reduced(pixels: np.ndarray, scale: float) -> np.ndarray:

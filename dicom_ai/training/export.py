@@ -17,10 +17,13 @@ _SMALL = 1024
 """Weights with fewer numbers than this stay float32: norms and biases."""
 
 
-def write_onnx(net: nn.Module, weights: dict[str, Tensor], shape: tuple[int, ...], path: Path) -> str:
+def write_onnx(
+    net: nn.Module, weights: dict[str, Tensor], shape: tuple[int, ...], path: Path, *, any_count: bool = False
+) -> str:
     """Write a network for inputs of one shape; return the file's SHA-256 in hex.
 
     weights: by name; what the network does not have, such as heads that only training needs, is left out.
+    any_count: the first axis may have any length.
     """
     net = net.cpu().float().to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
     net.load_state_dict({name: weights[name].contiguous() for name in net.state_dict()})
@@ -29,7 +32,8 @@ def write_onnx(net: nn.Module, weights: dict[str, Tensor], shape: tuple[int, ...
         net,
         (torch.zeros(shape),),
         input_names=["image"],
-        output_names=["logits"],
+        output_names=["logits"] if not any_count else None,
+        dynamic_shapes=({0: torch.export.Dim("count")},) if any_count else None,
         opset_version=OPSET,
         dynamo=True,
         optimize=False,

@@ -1,15 +1,21 @@
 """The recipe of the radiograph model (after VertXNet, arXiv 2207.05476): a U-Net and a Mask R-CNN on lateral films.
 
-dicom-ai train spine-xray --data ../shared/data --out train-out      packs the films, trains the U-Net
-dicom-ai train spine-xray ... --deliver models                      writes models/spine-xray
-dicom-ai evaluate spine-xray --data ../shared/data --card            scores it on the films held out
+dicom-ai train spine-xray --data ../shared/data --out train-out          packs the films, trains the U-Net
+dicom-ai train spine-xray ... --config detector --deliver models        trains the Mask R-CNN, writes models/spine-xray
+dicom-ai evaluate spine-xray --data ../shared/data --card                scores it on the films held out
+
+The Mask R-CNN starts from the encoder of the U-Net that lies in --out; its own checkpoint lies in --out/detector.
+`paper` and `paper-detector` are the sizes of the paper.
 """
 
 import json
+import os
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import date
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -17,21 +23,31 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from dicom_ai.errors import ConfigError
+from dicom_ai.inference.maskrcnn import ROLES as DETECTOR_ROLES
 from dicom_ai.inference.registry import ModelStore
+from dicom_ai.inference.runtime import give_weights
+from dicom_ai.inference.vertxnet import VertxNetPredictor
+from dicom_ai.inference.vertxnet_networks import SYSTEMS
+from dicom_ai.nets.maskrcnn import BOX_BINS, MASK_BINS, BoxHead, DenseHead, MaskHead, MaskRCNN
+from dicom_ai.nets.maskrcnn import CONFIGS as DETECTOR_NETS
 from dicom_ai.nets.unet2d import CONFIGS as NETS
 from dicom_ai.nets.unet2d import UNet2d
 from dicom_ai.training import curve, loop, vertxnet_card, vertxnet_evaluation
 from dicom_ai.training.data.batches import MakeBatch, batches
 from dicom_ai.training.data.xray_cases import read_films, read_packed, split, write_films
-from dicom_ai.training.data.xray_synthesis import TARGETS, Bank, ViewConfig, draw_view, targets
+from dicom_ai.training.data.xray_synthesis import TARGETS, Bank, View, ViewConfig, draw_view, targets
 from dicom_ai.training.export import write_onnx
 from dicom_ai.training.losses import soft_dice
 from dicom_ai.training.recipes import EvaluateRequest, Report, Say, TrainRequest
+from dicom_ai.training.vertxnet_detector import detector_loss, target_of
 
 MODEL = "spine-xray"
-CONFIGS = tuple(NETS)
-PACK, SETTINGS = "films.npz", "settings.json"
-STEPS, LEARNING_RATE = 8000, 2e-3
+DETECTORS = {"detector": "compact", "paper-detector": "paper"}
+"""Configurations that train the Mask R-CNN -> its network in nets.maskrcnn.CONFIGS."""
+CONFIGS = (*NETS, *DETECTORS)
+PACK, SETTINGS, DETECTOR = "films.npz", "settings.json", "detector"
+STEPS, LEARNING_RATE = 25_000, 2e-3
+DETECTOR_STEPS, DETECTOR_RATE = 8000, 1e-3
 WEIGHT = {"body": 1.0, "core": 0.7, "C2": 0.7, "S1": 0.7, "front": 0.7}
 """What each channel of the U-Net counts in its loss."""
 RARE = {"body": 1.0, "core": 2.0, "C2": 10.0, "S1": 10.0, "front": 1.5}
@@ -39,8 +55,8 @@ RARE = {"body": 1.0, "core": 2.0, "C2": 10.0, "S1": 10.0, "front": 1.5}
 
 
 @dataclass(frozen=True, slots=True)
-class UNetRecipe:
-    """Everything that decides the weights of the U-Net. net: of CONFIGS. everything: also on held-out films."""
+class NetRecipe:
+    """Everything that decides the weights of one network. everything: also on held-out films."""
 
     pack: Path
     net: str = "compact"
@@ -52,55 +68,108 @@ class UNetRecipe:
 
 
 def train(request: TrainRequest, *, say: Say) -> None:
-    """Pack the films where there is no pack yet, train the U-Net, and draw the curve."""
-    if request.weights is not None:
-        raise ConfigError("spine-xray goes on from a checkpoint in --out only")
-    recipe = UNetRecipe(
-        _packed(request, say), net=request.config or CONFIGS[0], seed=request.seed, workers=request.workers
-    )
+    """Pack the films where there is no pack yet, train one network, and draw the curve."""
+    pack, chosen = _packed(request, say), request.config or CONFIGS[0]
+    detector = chosen in DETECTORS
+    net = DETECTORS.get(chosen, chosen)
+    recipe = NetRecipe(pack, net=net, seed=request.seed, workers=request.workers)
     config = loop.LoopConfig(
-        steps=request.steps or STEPS,
+        steps=request.steps or (DETECTOR_STEPS if detector else STEPS),
         minutes=request.minutes,
-        learning_rate=LEARNING_RATE,
+        learning_rate=DETECTOR_RATE if detector else LEARNING_RATE,
         threads=request.threads,
         device=request.device,
     )
-    settings = {"net": recipe.net, "batch": recipe.batch, "seed": recipe.seed}
-    (request.out / SETTINGS).write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
-    training = train_unet(recipe, config, request.out)
+    folder = request.out / DETECTOR if detector else request.out
+    folder.mkdir(parents=True, exist_ok=True)
+    settings = {"net": net, "batch": recipe.batch, "seed": recipe.seed}
+    (folder / SETTINGS).write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
+    run = train_detector if detector else train_unet
+    training = run(recipe, config, request.out, weights=request.weights)
     say(f"step {training.step}, {training.hours:.2f} h")
-    curve.draw(request.out / loop.CURVE, request.out / "curve.svg", title="Training of the U-Net of the radiographs")
+    name = "Mask R-CNN" if detector else "U-Net"
+    curve.draw(folder / loop.CURVE, folder / "curve.svg", title=f"Training of the {name} of the radiographs")
 
 
 def deliver(out: Path, models: Path) -> Path:
-    """Write the model folder: unet.onnx, model.toml, training.json, and a card without scores."""
-    settings = json.loads((out / SETTINGS).read_text(encoding="utf-8"))
+    """Write the model folder: ONNX files, model.toml, training.json, and a card without scores."""
     folder = models / MODEL
     folder.mkdir(parents=True, exist_ok=True)
-    net = UNet2d(NETS[settings["net"]])
     patch = ViewConfig().shape
-    digest = write_onnx(net, loop.averaged_weights(out), (1, net.config.in_channels, *patch), folder / "unet.onnx")
-    stored = torch.load(out / loop.CHECKPOINT, weights_only=True, map_location="cpu")
-    facts = settings | {
-        "parameters": sum(parameter.numel() for parameter in net.parameters()) / 1e6,
-        "steps": stored["step"],
-        "hours": round(stored["hours"], 2),
-        "threads": stored["loop"]["threads"],
-        "trained": sum(bool(film.levels) for film in split(read_packed(out / PACK))[0]),
+    facts: dict[str, Any] = {"unet": _facts(out)}
+    name = facts["unet"]["net"]
+    net = UNet2d(NETS[name])
+    digests = {
+        "unet": write_onnx(net, loop.averaged_weights(out), (1, net.config.in_channels, *patch), folder / "unet.onnx")
     }
+    facts["unet"]["parameters"] = _millions(net)
+    if (out / DETECTOR / loop.CHECKPOINT).is_file():
+        facts["detector"] = _facts(out / DETECTOR)
+        if facts["detector"]["net"] != name:
+            raise ConfigError(f"{out}: a U-Net {name!r} and a Mask R-CNN {facts['detector']['net']!r}")
+        facts["detector"]["parameters"] = _millions(MaskRCNN(DETECTOR_NETS[name]))
+        digests |= write_detector(name, loop.averaged_weights(out / DETECTOR), patch, folder)
+    facts["trained"] = sum(bool(film.levels) for film in split(read_packed(out / PACK))[0])
     (folder / vertxnet_card.TRAINING_FILE).write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
-    vertxnet_card.write_manifest(folder, digest, net=settings["net"], patch=patch)
+    vertxnet_card.write_manifest(folder, digests, net=name, patch=patch)
     vertxnet_card.write_card(folder)
     return folder
 
 
+def write_detector(name: str, weights: dict[str, Tensor], patch: tuple[int, int], folder: Path) -> dict[str, str]:
+    """Write the three graphs of a Mask R-CNN; return the SHA-256 of each by its role."""
+    config = DETECTOR_NETS[name]
+    features = config.pyramid
+    parts: dict[str, tuple[torch.nn.Module, tuple[int, ...], bool]] = {
+        "detector": (DenseHead(config, patch), (1, config.in_channels, *patch), False),
+        "detector_box": (BoxHead(config), (2, features, BOX_BINS, BOX_BINS), True),
+        "detector_mask": (MaskHead(config), (2, features, MASK_BINS, MASK_BINS), True),
+    }
+    return {
+        role: write_onnx(net, weights, shape, folder / f"{role}.onnx", any_count=any_count)
+        for role, (net, shape, any_count) in parts.items()
+    }
+
+
+def _facts(out: Path) -> dict[str, Any]:
+    settings: dict[str, Any] = json.loads((out / SETTINGS).read_text(encoding="utf-8"))
+    stored = torch.load(out / loop.CHECKPOINT, weights_only=True, map_location="cpu")
+    return settings | {
+        "steps": stored["step"],
+        "hours": round(stored["hours"], 2),
+        "threads": stored["loop"]["threads"],
+    }
+
+
+def _millions(net: torch.nn.Module) -> float:
+    return sum(parameter.numel() for parameter in net.parameters()) / 1e6
+
+
 def evaluate(request: EvaluateRequest, *, say: Say) -> Report:
-    """Score the delivered model on the films held out, or with `seen` on those it was trained on, marked as such."""
-    store = ModelStore(request.models, device=request.device, runtime=request.runtime, threads=request.threads)
+    """Score the delivered model on the films held out, or with `seen` on those it was trained on, marked as such.
+
+    The ensemble, and each of its networks alone, as the paper compares them.
+    """
+    store = ModelStore(request.models, device=request.device, runtime=request.runtime, threads=1)
     trained, held = split(read_films(request.data / "radiographs"))
-    chosen = trained if request.seen else held
-    scores = vertxnet_evaluation.evaluate_films(store.load(MODEL), chosen, say=say)
+    predictor = store.load(MODEL)
+    assert isinstance(predictor, VertxNetPredictor)
+    systems = SYSTEMS if predictor.networks.detector else ("unet",)
+    threads = request.threads or os.cpu_count() or 1
+    scores = {
+        system: vertxnet_evaluation.evaluate_films(
+            predictor.of(system),
+            trained if request.seen else held,
+            threads=threads,
+            say=partial(_named, say, system),
+        )
+        for system in systems
+    }
     return vertxnet_evaluation.report_of(scores, seen=request.seen)
+
+
+def _named(say: Say, system: str, line: str) -> None:
+    say(f"{system}: {line}")
 
 
 def describe(folder: Path, report: Report) -> None:
@@ -119,8 +188,8 @@ def _packed(request: TrainRequest, say: Say) -> Path:
     return pack
 
 
-def prepare(recipe: UNetRecipe) -> MakeBatch:
-    """Read the pack and return what makes batch i: images (batch, 2, H, W), targets (batch, len(TARGETS), H, W)."""
+def prepare(recipe: NetRecipe, target: Callable[[View], np.ndarray] = targets) -> MakeBatch:
+    """Read the pack and return what makes batch i: images (batch, 2, H, W), and the target of each view."""
     films = read_packed(recipe.pack)
     bank = Bank.of(films if recipe.everything else split(films)[0])
 
@@ -129,17 +198,27 @@ def prepare(recipe: UNetRecipe) -> MakeBatch:
             draw_view(bank, recipe.views, seed=recipe.seed, number=number * recipe.batch + i)
             for i in range(recipe.batch)
         ]
-        return np.stack([view.image for view in views]), np.stack([targets(view) for view in views])
+        return np.stack([view.image for view in views]), np.stack([target(view) for view in views])
 
     return make
 
 
-def new_unet(recipe: UNetRecipe) -> UNet2d:
+def new_unet(recipe: NetRecipe) -> UNet2d:
     """Return the untrained network; it starts by calling nothing bone."""
     torch.manual_seed(recipe.seed)
     net = UNet2d(NETS[recipe.net])
     assert net.head.bias is not None
     torch.nn.init.constant_(net.head.bias, -3.0)
+    return net
+
+
+def new_detector(recipe: NetRecipe, unet: dict[str, Tensor] | None = None) -> MaskRCNN:
+    """Return the untrained Mask R-CNN. unet: weights of a U-Net whose encoder it starts with."""
+    torch.manual_seed(recipe.seed)
+    net = MaskRCNN(DETECTOR_NETS[recipe.net])
+    if unet is not None and net.config.body == "unet":
+        body = net.backbone.body.state_dict()
+        net.backbone.body.load_state_dict({name: unet[name] for name in body})
     return net
 
 
@@ -154,10 +233,39 @@ def unet_loss(logits: Tensor, target: Tensor) -> Tensor:
     return ((5 * entropy + dice) * weights.to(logits.device)).sum() / weights.sum()
 
 
-def train_unet(recipe: UNetRecipe, config: loop.LoopConfig, folder: Path) -> loop.Training:
-    """Train the U-Net, going on from the folder's checkpoint where there is one."""
-    training = loop.start(new_unet(recipe), config)
-    if (folder / loop.CHECKPOINT).exists():
-        training = loop.resume(training, folder)
+def train_unet(recipe: NetRecipe, config: loop.LoopConfig, out: Path, *, weights: Path | None = None) -> loop.Training:
+    """Train the U-Net, going on from the checkpoint in `out`, else from a model folder where one is given."""
+    net = new_unet(recipe)
+    if weights is not None:
+        give_weights(net, weights / "unet.onnx")
+    training = _begun(net, config, out)
     make = partial(prepare, recipe)
-    return loop.run(training, lambda n: batches(make, n, workers=recipe.workers), unet_loss, config, folder)
+    return loop.run(training, lambda n: batches(make, n, workers=recipe.workers), unet_loss, config, out)
+
+
+def train_detector(
+    recipe: NetRecipe, config: loop.LoopConfig, out: Path, *, weights: Path | None = None
+) -> loop.Training:
+    """Train the Mask R-CNN as train_unet() does, in out/detector, starting from the encoder of the U-Net in `out`."""
+    folder = out / DETECTOR
+    unet = loop.averaged_weights(out) if (out / loop.CHECKPOINT).exists() else None
+    net = new_detector(recipe, unet)
+    if weights is not None:
+        _given(net, weights)
+    training = _begun(net, config, folder)
+    loss = partial(detector_loss, net, mixed=config.mixed)
+    make = partial(prepare, recipe, target_of)
+    return loop.run(training, lambda n: batches(make, n, workers=recipe.workers), loss, config, folder)
+
+
+def _given(net: MaskRCNN, folder: Path) -> None:
+    """Give a Mask R-CNN the weights of the three graphs of a model folder."""
+    parts = (DenseHead(net.config, ViewConfig().shape), BoxHead(net.config), MaskHead(net.config))
+    for role, part in zip(DETECTOR_ROLES, parts, strict=True):
+        give_weights(part, folder / f"{role}.onnx")
+        net.load_state_dict(part.state_dict(), strict=False)
+
+
+def _begun(net: torch.nn.Module, config: loop.LoopConfig, folder: Path) -> loop.Training:
+    training = loop.start(net, config)
+    return loop.resume(training, folder) if (folder / loop.CHECKPOINT).exists() else training

@@ -42,11 +42,7 @@ mask = 0.5
 [family_options]
 net = "{net}"
 
-[[weights]]
-role = "unet"
-file = "unet.onnx"
-sha256 = "{digest}"
-
+{weights}
 [[data]]
 name = "Lateral full-spine films with marked corners"
 licence = "none stated: no licence file came with them"
@@ -56,6 +52,13 @@ source = "{lateral}"
 name = "AP films, as what is no lateral spine"
 licence = "CC BY 4.0"
 source = "{ap}"
+"""
+
+_WEIGHTS = """\
+[[weights]]
+role = "{role}"
+file = "{role}.onnx"
+sha256 = "{digest}"
 """
 
 _CARD = """\
@@ -70,15 +73,17 @@ will do. The code that trains them is Apache-2.0.
 
 ## What it is
 
-A 2-D U-Net ({parameters:.2f} million parameters, {size:.1f} MB) that gives for each pixel: body of C3 to L5, core of a
-body, C2, S1, anterior half. The ensemble rule of docs/vertxnet.md makes bodies of it. **The Mask R-CNN of the paper is
-not part of this model**: it is not trained; the rule's steps for detections are idle. Reference vertebrae come from the
-U-Net's own channels.
+{networks}
+
+The ensemble rule of docs/vertxnet.md makes bodies of what they give; all files together have {size:.1f} MB.
 
 ## Training
 
-{trained} lateral films ({steps} steps of {batch} views, {hours:.2f} h on {threads} CPU thread, seed {seed}) and twenty
-AP films (CADMA, CC BY 4.0) that show no lateral spine. All lateral films face right; half of the views were mirrored.
+{trained} lateral films and twenty AP films (CADMA, CC BY 4.0) that show no lateral spine. All lateral films face right;
+half of the views were mirrored.
+
+{trainings}
+
 Held out, never trained on, and used for every figure below: {held}, and twenty other AP films. No other hospital, no
 true cervical or lumbar film, no MONOCHROME1 original was ever seen: the cervical, thoracic and lumbar views are cut out
 of standing full-spine films.
@@ -104,14 +109,30 @@ bodies included. "Wrong" counts levels given that are not the body's own, and re
 """
 
 
-def write_manifest(folder: Path, digest: str, *, net: str, patch: tuple[int, int]) -> None:
-    """Write model.toml."""
+_NETWORKS = {
+    "unet": """\
+- A 2-D U-Net ({parameters:.2f} million parameters) gives for each pixel: body of C3 to L5, core of a body, C2, S1,
+  anterior half.""",
+    "detector": """\
+- A Mask R-CNN ({parameters:.2f} million parameters) finds vertebrae one by one, and the reference vertebrae C2 and S1
+  as classes of their own. Its body is the encoder of a U-Net; it started from the weights of the one above.""",
+}
+_NO_DETECTOR = """\
+- **The Mask R-CNN of the paper is not part of this model**: the rule's steps for detections are idle, and the reference
+  vertebrae come from the U-Net's own channels."""
+_TRAINING = """\
+- {title}: {steps} steps of {batch} views in {hours:.2f} h on one to three threads of a CPU, seed {seed}."""
+_TITLES = {"unet": "U-Net", "detector": "Mask R-CNN"}
+
+
+def write_manifest(folder: Path, digests: dict[str, str], *, net: str, patch: tuple[int, int]) -> None:
+    """Write model.toml. digests: SHA-256 of each ONNX file by its role."""
     text = _MANIFEST.format(
         version=VERSION,
         rows=patch[0],
         columns=patch[1],
         net=net,
-        digest=digest,
+        weights="\n".join(_WEIGHTS.format(role=role, digest=digest) for role, digest in digests.items()),
         lateral=LATERAL_SOURCE,
         ap=AP_SOURCE,
     )
@@ -130,11 +151,15 @@ def write_card(folder: Path) -> None:
     metrics: dict[str, Any] = {"when": "not yet", "columns": [], "rows": [], "notes": ["Nothing is measured yet."]}
     if (folder / METRICS_FILE).is_file():
         metrics = json.loads((folder / METRICS_FILE).read_text(encoding="utf-8"))
+    parts = {role: training[role] for role in _NETWORKS if role in training}
+    networks = [_NETWORKS[role].format(**facts) for role, facts in parts.items()]
     text = _CARD.format(
-        **training,
+        trained=training["trained"],
+        networks="\n".join(networks if "detector" in parts else [*networks, _NO_DETECTOR]),
+        trainings="\n".join(_TRAINING.format(title=_TITLES[role], **facts) for role, facts in parts.items()),
         lateral=LATERAL_SOURCE,
         held=", ".join(HELD_OUT_LATERAL),
-        size=(folder / "unet.onnx").stat().st_size / 1e6,
+        size=sum(path.stat().st_size for path in folder.glob("*.onnx")) / 1e6,
         when=metrics["when"],
         table=_table(metrics["columns"], metrics["rows"]),
         notes="\n".join(f"- {note}" for note in metrics["notes"]),

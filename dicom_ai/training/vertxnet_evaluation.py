@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -16,11 +17,14 @@ from dicom_ai.training.vertxnet_scores import VIEWS, ViewScore, score_view, tota
 
 COLUMNS = {
     "views": "views",
+    "all right": "views_right",
     "bodies": "bodies",
     "found": "found",
+    "precision": "precision",
     "Dice": "dice_found",
     "Dice, all": "dice_all",
-    "extra": "extra",
+    "C2, S1": "ends",
+    "located": "ends_found",
     "levels given": "levels_given",
     "wrong": "levels_wrong",
     "side right": "side_right",
@@ -29,6 +33,8 @@ COLUMNS = {
     "angle error (deg)": "angle_error_deg",
 }
 """Column of the card -> key of totals()."""
+
+TITLES = {"ensemble": "ensemble", "unet": "U-Net alone", "detector": "Mask R-CNN alone"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,44 +55,64 @@ class FilmScores:
         return totals([score for name, score in self.rows if name.endswith(view)])
 
 
+@dataclass(frozen=True, slots=True)
+class View:
+    """A view of a film to be scored. name: of vertxnet_scores.VIEWS."""
+
+    film: Film
+    name: str
+    mirrored: bool
+
+
 def evaluate_films(
-    predictor: Predictor, films: Sequence[Film], *, say: Callable[[str], None] = lambda line: None
+    predictor: Predictor,
+    films: Sequence[Film],
+    *,
+    threads: int = 1,
+    say: Callable[[str], None] = lambda line: None,
 ) -> FilmScores:
-    """Run the predictor on every view of every film, as it is and mirrored."""
-    rows, slowest, ap, ap_segments, ap_levels = [], 0.0, 0, 0, 0
-    for film in films:
-        if not film.levels:
-            result = predictor.predict(source_of(film))
-            ap += 1
-            ap_segments += bool(result.segments)
-            ap_levels += any(vertebra.level for vertebra in result.vertebrae)
-            continue
-        for name, mirrored in [(name, side) for name in VIEWS for side in (False, True)]:
-            view = view_of(film, name, mirrored=mirrored)
-            began = time.monotonic()
-            result = predictor.predict(source_of(view))
-            slowest = max(slowest, time.monotonic() - began)
-            score = score_view(view, result, angles_of(view, result), mirrored=mirrored)
-            rows.append((view.name, score))
-            say(
-                f"{view.name}: {score.found} of {score.bodies}, {score.levels_right} levels, {score.levels_wrong} wrong"
-            )
-    return FilmScores(tuple(rows), ap, ap_segments, ap_levels, slowest)
-
-
-def report_of(scores: FilmScores, *, seen: bool) -> Report:
-    """Return the table of a model card: one row per view, as it is and mirrored together, and the sum."""
-    rows = []
-    for view in (*VIEWS, ""):
-        chosen = [score for name, score in scores.rows if view in name]
-        total = totals(chosen)
-        rows.append({"view": view or "all", **{name: total[key] for name, key in COLUMNS.items()}})
-    notes = (
-        f"AP films: {scores.ap}; bodies drawn in {scores.ap_segments}, any level given in {scores.ap_levels}.",
-        f"Slowest view on the machine of the evaluation: {scores.slowest_s:.1f} s.",
-        *(("These films were trained on: no figure here says how the model does on others.",) if seen else ()),
+    """Run the predictor on every view of every film, as it is and mirrored. threads: views at a time."""
+    lateral = [film for film in films if film.levels]
+    views = [View(film, name, side) for film in lateral for name in VIEWS for side in (False, True)]
+    with ThreadPoolExecutor(threads) as pool:
+        rows = list(pool.map(lambda view: _scored(predictor, view, say), views))
+        ap = list(pool.map(lambda film: predictor.predict(source_of(film)), (f for f in films if not f.levels)))
+    return FilmScores(
+        tuple((name, score) for name, score, _ in rows),
+        len(ap),
+        sum(bool(result.segments) for result in ap),
+        sum(any(vertebra.level for vertebra in result.vertebrae) for result in ap),
+        max((seconds for *_, seconds in rows), default=0.0),
     )
-    return Report(("view", *COLUMNS), tuple(rows), notes)
+
+
+def _scored(predictor: Predictor, of: View, say: Callable[[str], None]) -> tuple[str, ViewScore, float]:
+    view = view_of(of.film, of.name, mirrored=of.mirrored)
+    began = time.monotonic()
+    result = predictor.predict(source_of(view))
+    seconds = time.monotonic() - began
+    score = score_view(view, result, angles_of(view, result), mirrored=of.mirrored)
+    say(f"{view.name}: {score.found} of {score.bodies}, {score.levels_right} levels, {score.levels_wrong} wrong")
+    return view.name, score, seconds
+
+
+def report_of(scores: dict[str, FilmScores], *, seen: bool) -> Report:
+    """Return the table of a model card: of each system one row per view, as it is and mirrored, and their sum.
+
+    scores: by name in vertxnet_networks.SYSTEMS.
+    """
+    rows, notes = [], []
+    for system, of in scores.items():
+        for view in (*VIEWS, ""):
+            total = totals([score for name, score in of.rows if view in name])
+            cells = {name: total[key] for name, key in COLUMNS.items()}
+            rows.append({"system": TITLES[system], "view": view or "all", **cells})
+        drawn = f"bodies drawn in {of.ap_segments}, any level given in {of.ap_levels}"
+        notes.append(f"AP films, {TITLES[system]}: {of.ap}; {drawn}.")
+        notes.append(f"Slowest view, {TITLES[system]}, on the machine of the evaluation: {of.slowest_s:.1f} s.")
+    if seen:
+        notes.append("These films were trained on: no figure here says how the model does on others.")
+    return Report(("system", "view", *COLUMNS), tuple(rows), tuple(notes))
 
 
 def source_of(film: Film) -> SourceImage:

@@ -31,6 +31,7 @@ class ViewScore:
     """Counts of one view; bodies are C3 to L5, of which all corners are marked. dice: one per body found.
 
     levels_right, levels_wrong, levels_withheld: of the bodies found. extra: segments that lie on no vertebra.
+    drawn: bodies that were drawn. ends, ends_found: C2 and S1 in the view, and those whose place was found.
     side: "right", "wrong", "withheld". angles: key -> (measured, marked).
     """
 
@@ -42,8 +43,17 @@ class ViewScore:
     levels_wrong: int
     levels_withheld: int
     extra: int
+    drawn: int
+    ends: int
+    ends_found: int
     side: str
     angles: dict[str, tuple[float, float]] = field(default_factory=dict)
+
+    @property
+    def all_right(self) -> bool:
+        """Whether every body and reference vertebra was found, with its own level, and nothing else was drawn."""
+        complete = self.levels_right == self.bodies == self.drawn and self.ends_found == self.ends
+        return complete and not self.levels_wrong and not self.extra
 
 
 def view_of(film: Film, name: str, *, mirrored: bool = False) -> Film:
@@ -72,6 +82,7 @@ def score_view(view: Film, segmentation: Segmentation, measured: dict[str, float
     bodies = [level for level in seen if level not in _MADE_UP]
     masks = {segment.number: segmentation.labels == segment.number for segment in segmentation.segments}
     levels = {vertebra.segment_number: vertebra.level for vertebra in segmentation.vertebrae}
+    ends = [level for level in seen if level in _MADE_UP]
     matched = {level: _best(seen[level], masks) for level in bodies}
     found = {level: number for level, (number, iou) in matched.items() if iou >= FOUND_IOU}
     named = {level: levels.get(number) for level, number in found.items()}
@@ -87,7 +98,10 @@ def score_view(view: Film, segmentation: Segmentation, measured: dict[str, float
         levels_right=sum(named[level] == level for level in found),
         levels_wrong=sum(named[level] not in (None, level) for level in found) + _false_ends(levels, masks, truth),
         levels_withheld=sum(named[level] is None for level in found),
-        extra=sum(bool((mask & everything).sum() < 0.2 * mask.sum()) for mask in masks.values()),
+        extra=int(sum((mask & everything).sum() < 0.2 * mask.sum() for mask in masks.values())),
+        drawn=len(painted),
+        ends=len(ends),
+        ends_found=sum(_lies_on(level, levels, masks, truth) for level in ends),
         side=_side(segmentation, mirrored),
         angles={key: (value, _marked(view, key, mirrored)) for key, value in measured.items()},
     )
@@ -95,14 +109,18 @@ def score_view(view: Film, segmentation: Segmentation, measured: dict[str, float
 
 def totals(scores: Sequence[ViewScore]) -> dict[str, float | int | None]:
     """Return the scores of several views together."""
-    bodies, found = sum(s.bodies for s in scores), sum(s.found for s in scores)
+    bodies, found, drawn = (sum(getattr(s, name) for s in scores) for name in ("bodies", "found", "drawn"))
     dice = [value for score in scores for value in score.dice]
     named = sum(s.levels_right + s.levels_wrong for s in scores)
     differences = [abs(a - b) for score in scores for a, b in score.angles.values()]
     return {
         "views": len(scores),
+        "views_right": sum(s.all_right for s in scores),
         "bodies": bodies,
         "found": found / bodies if bodies else None,
+        "precision": found / drawn if drawn else None,
+        "ends": sum(s.ends for s in scores),
+        "ends_found": sum(s.ends_found for s in scores),
         "dice_found": float(np.mean(dice)) if dice else None,
         "dice_all": float(np.mean([s.union_dice for s in scores])) if scores else None,
         "extra": sum(s.extra for s in scores),
@@ -137,6 +155,17 @@ def _dice(one: np.ndarray, other: np.ndarray) -> float:
 
 def _union(masks: Sequence[np.ndarray], shape: tuple[int, ...]) -> np.ndarray:
     return np.any(list(masks), axis=0) if len(masks) else np.zeros(shape, bool)
+
+
+def _lies_on(
+    level: str, levels: dict[int, str | None], masks: dict[int, np.ndarray], truth: dict[str, np.ndarray]
+) -> bool:
+    """Whether the middle of the segment with this level lies on its vertebra."""
+    for number, named in levels.items():
+        if named == level and masks[number].any():
+            row, column = np.argwhere(masks[number]).mean(axis=0).round().astype(int)
+            return bool(truth[level][row, column])
+    return False
 
 
 def _false_ends(levels: dict[int, str | None], masks: dict[int, np.ndarray], truth: dict[str, np.ndarray]) -> int:

@@ -1,0 +1,99 @@
+"""What the networks of the family vertxnet see of a film on one grid: bodies, reference vertebrae, the anterior half.
+
+Both networks look through windows as large as the views they were trained on. The U-Net's windows are blended; the
+Mask R-CNN's detections are gathered, and what a window cuts off is left to the window beside it. SYSTEMS are the three
+that the paper compares.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+from scipy import special
+
+from dicom_ai.errors import ModelError
+from dicom_ai.imaging.radiograph_contrast import two_channels
+from dicom_ai.inference.maskrcnn import MaskRCNNRunner, merged, pasted
+from dicom_ai.inference.runtime import Runner
+from dicom_ai.inference.sliding_window import Window, sliding_window, window_starts
+from dicom_ai.inference.vertebra_ensemble import Body, Detection, alone, ensemble, reference
+
+CHANNELS = ("body", "core", "C2", "S1", "front")
+"""What the channels of the U-Net stand for."""
+
+SYSTEMS = ("ensemble", "unet", "detector")
+OVERLAP = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """What was found on a grid. scale: its pixels per native one. bodies: from above, without C2 and S1.
+
+    front: probability of the anterior half, (rows, columns).
+    """
+
+    scale: float
+    bodies: tuple[Body, ...] = field(repr=False)
+    c2: Body | None = field(repr=False)
+    s1: Body | None = field(repr=False)
+    front: np.ndarray = field(repr=False)
+
+    @property
+    def row(self) -> tuple[Body, ...]:
+        """All bodies from above, with the reference vertebrae."""
+        ends = ((self.c2,) if self.c2 else ()), ((self.s1,) if self.s1 else ())
+        return (*ends[0], *self.bodies, *ends[1])
+
+
+@dataclass(frozen=True, slots=True)
+class Networks:
+    """The loaded networks. patch: rows and columns of a window. detector: None where the model has no Mask R-CNN."""
+
+    unet: Runner
+    detector: MaskRCNNRunner | None
+    patch: tuple[int, ...]
+    system: str = "ensemble"
+
+    def of(self, system: str) -> "Networks":
+        """Return the same networks as one of SYSTEMS; raises ModelError where the Mask R-CNN is missing."""
+        if system == "detector" and self.detector is None:
+            raise ModelError("the model has no Mask R-CNN")
+        return replace(self, system=system)
+
+    def look(self, pixels: np.ndarray, scale: float, *, fine: bool) -> Column:
+        """Return what is seen on a grid. fine: on the grid of the answer; the ensemble's Mask R-CNN looks there only.
+
+        pixels: (rows, columns) of the grid, whose pixels are `scale` native ones.
+        """
+        prob = np.zeros((len(CHANNELS), *pixels.shape), np.float32)
+        if self.system != "detector":
+            prob = sliding_window(pixels[None], Window(self.patch, OVERLAP), self._scores, finish=special.expit)
+        detections: list[Detection] = []
+        if self.detector is not None and (self.system == "detector" or (self.system == "ensemble" and fine)):
+            detections = detections_in(pixels, self.detector, self.patch)
+        body, core, c2, s1, front = prob
+        of = {kind: [one for one in detections if one.kind == kind] for kind in ("vertebra", "C2", "S1")}
+        bodies = alone(of["vertebra"]) if self.system == "detector" else ensemble(body, core, of["vertebra"])
+        upper = reference(c2, bodies, of["C2"], above=True)
+        lower = reference(s1, bodies, of["S1"], above=False)
+        return Column(scale, bodies, upper, lower, front)
+
+    def _scores(self, tile: np.ndarray) -> np.ndarray:
+        """Run one window of the U-Net; each has its own exposure, as in training."""
+        logits = self.unet.run(two_channels(tile[0, 0])[None])[0]
+        if logits.shape != (1, len(CHANNELS), *tile.shape[2:]) or not np.isfinite(logits).all():
+            raise ModelError(f"the U-Net gives {logits.shape} for a window of {tile.shape[2:]}")
+        return logits
+
+
+def detections_in(pixels: np.ndarray, detector: MaskRCNNRunner, patch: Sequence[int]) -> list[Detection]:
+    """Return what a Mask R-CNN finds on a grid, each thing once."""
+    rows, columns = pixels.shape
+    padded = np.pad(pixels, [(0, max(0, size - has)) for has, size in zip(pixels.shape, patch, strict=True)])
+    windows = []
+    for top in window_starts(padded.shape[0], patch[0], OVERLAP):
+        for left in window_starts(padded.shape[1], patch[1], OVERLAP):
+            tile = padded[top : top + patch[0], left : left + patch[1]]
+            windows.append(((top, left), tile.shape, detector.find(two_channels(tile))))
+    found = merged(windows, padded.shape)
+    return [replace(one, soft=one.soft[:rows, :columns]) for one in (pasted(f, padded.shape) for f in found)]
