@@ -11,7 +11,9 @@ from dicom_ai.cli._process import begin, config_option
 
 if TYPE_CHECKING:
     from dicom_ai.app import App
+    from dicom_ai.storage.database import Session
     from dicom_ai.storage.deliveries import DeliveryStatus
+    from dicom_ai.storage.holds import Hold
 
 MOST_DELIVERIES = 20
 """So many of the newest deliveries that a destination does not have are shown."""
@@ -38,11 +40,12 @@ def command(config: Path | None, study_uid: str | None, as_json: bool) -> None:
 
 
 def _node(app: "App") -> dict[str, Any]:
-    from dicom_ai.storage import deliveries, jobs, outbox, pauses, rules, runs
+    from dicom_ai.storage import deliveries, holds, jobs, outbox, pauses, rules, runs, withdrawals
 
     with app.database.read() as session:
         stored = rules.current(session)
         return {
+            "held": [_hold(item) for item in holds.open_now(session)],
             "paused": [
                 {
                     "what": item.subject.text,
@@ -64,11 +67,13 @@ def _node(app: "App") -> dict[str, Any]:
                     "last_sent_at": _time(item.last_sent_at),
                     "last_error": item.last_error,
                     "sent_last_hour": item.sent_last_hour,
+                    "identity": item.checked,
                     "configured": item.name in app.destinations,
                 }
                 for item in outbox.statuses(session)
             ],
             "not_delivered": [_delivery(item) for item in deliveries.not_there(session, most=MOST_DELIVERIES)],
+            "to_withdraw": len(withdrawals.listed(session)),
             "rules_version": stored.version if stored else 0,
             "warnings": _warnings(app),
         }
@@ -143,6 +148,26 @@ def _delivery(item: "DeliveryStatus") -> dict[str, Any]:
         "error": item.error,
     }
 
+def _held(session: "Session", study_uid: str) -> list[dict[str, Any]]:
+    from dicom_ai.storage import holds
+
+    return [_hold(item) for item in holds.of_study(session, study_uid)]
+
+
+def _hold(item: "Hold") -> dict[str, Any]:
+    return {
+        "id": item.id,
+        "kind": item.kind.value,
+        "since": _time(item.since),
+        "study_uid": item.study_uid,
+        "destination": item.destination,
+        "reason": item.reason,
+        "holds": item.held if item.blocks else None,
+        "decide": " or ".join(item.decisions),
+        "ended": " ".join(part for part in (item.decision, item.who, item.why) if part),
+    }
+
+
 
 def _time(at: float | None) -> str | None:
     return None if at is None else time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(at))
@@ -152,6 +177,7 @@ def _print(name: str, value: Any) -> None:
     if isinstance(value, dict):
         click.echo(f"{name}: {', '.join(f'{number} {state}' for state, number in value.items()) or 'none'}")
     elif isinstance(value, list):
+        "identity": item.checked,
         click.echo(f"{name}:{'' if value else ' none'}")
         for item in value:
             click.echo(

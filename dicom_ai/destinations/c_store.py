@@ -1,7 +1,7 @@
 """Results to an archive by C-STORE.
 
 Parameters: host, port, called_ae_title; calling_ae_title (DICOM_AI); tls (false), authorities, certificate and key
-(PEM files); connect_s (10), acse_s (10), dimse_s (120) and network_s (120).
+(PEM files); connect_s (10), acse_s (10), dimse_s (120) and network_s (120); check_identity (required).
 """
 
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ from dicom_ai.domain.destination import Destination
 WHO = frozenset({"host", "port", "called_ae_title", "calling_ae_title"})
 TLS = frozenset({"tls", "authorities", "certificate", "key"})
 TIMEOUTS = frozenset({"connect_s", "acse_s", "dimse_s", "network_s"})
-PARAMETERS = WHO | TLS | TIMEOUTS
+PARAMETERS = WHO | TLS | TIMEOUTS | {"check_identity"}
 
 
 def send(deliveries: Sequence[Delivery], destination: Destination) -> tuple[DeliveryResult, ...]:

@@ -1,7 +1,7 @@
 """Results to a DICOMweb archive by STOW-RS (PS3.18 10.5): one POST, whose answer names what was stored and what not.
 
 Parameters: url (of the service: .../dicom-web); authorization (the header's value, "Bearer ..."); authorities (PEM
-file), certificate and key (PEM files, for servers that want one); timeout_s (120).
+file), certificate and key (PEM files, for servers that want one); timeout_s (120); check_identity (required).
 """
 
 import json
@@ -21,7 +21,7 @@ from dicom_ai.dimse.tls import client_context
 from dicom_ai.domain.destination import Destination
 from dicom_ai.errors import ConfigError, DeliveryUnknown, DicomAiError, PeerUnavailable, PermanentRefusal
 
-PARAMETERS = frozenset({"url", "authorization", "authorities", "certificate", "key", "timeout_s"})
+PARAMETERS = frozenset({"url", "authorization", "authorities", "certificate", "key", "timeout_s", "check_identity"})
 CHUNK_BYTES = 1 << 18
 LONGEST_ANSWER = 16 << 20
 

@@ -2,16 +2,20 @@
 
 from dataclasses import dataclass
 
-from dicom_ai.storage import runs, studies, versions
+from dicom_ai.storage import holds, runs, studies, versions
 from dicom_ai.storage.database import Database
+from dicom_ai.storage.holds import HELD_AGAIN_S, HoldKind
 from dicom_ai.storage.runs import Patience
 
 
 @dataclass(frozen=True, slots=True)
 class Completed:
-    """What a look at the database found: studies to compare or to route, and runs whose report was queued."""
+    """What a look at the database found, and runs whose report was queued.
 
-    studies_to_route: tuple[str, ...]
+    studies_due: those to compare, to route, or to ask a destination about again.
+    """
+
+    studies_due: tuple[str, ...]
     reports_begun: tuple[int, ...]
 
 
@@ -24,5 +28,6 @@ def run(database: Database, *, series_quiet_s: float, patience: Patience) -> Com
         runs.settle_parked(session)
         runs.reopen_partial(session)
         begun = runs.begin_due_reports(session, patience)
-        to_route = {*versions.waiting(session), *studies.unrouted(session, quiet_s=series_quiet_s)}
-    return Completed(tuple(to_route), tuple(begun))
+        due = {*versions.waiting(session), *studies.unrouted(session, quiet_s=series_quiet_s)}
+        due.update(holds.stale(session, HoldKind.DESTINATION, every_s=HELD_AGAIN_S))
+    return Completed(tuple(due), tuple(begun))

@@ -3,26 +3,42 @@
 A destination that takes no Comprehensive 3D SR gets the same report as Comprehensive SR: another object, whose
 identity is saved before it is written, and which is made once for all destinations. What has no such fall-back is
 refused, and says so.
+
+Just before, a destination that can be asked is asked what it knows of the study: where it knows another patient, or no
+such study, the result is held with the reason instead of making a second one.
 """
 
 import os
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import structlog
+from pydicom import dcmread
 from pydicom.dataset import Dataset
 
 from dicom_ai.destinations import DESTINATIONS
 from dicom_ai.destinations.delivery import Delivery, DeliveryResult
+from dicom_ai.destinations.identity import COMPARED, IDENTITY, Check, check_of, disagreement
 from dicom_ai.dicom import sr_fallback
+from dicom_ai.dicom.headers import PARSE_ERRORS
+from dicom_ai.dimse.find import Match
 from dicom_ai.domain.destination import Destination
 from dicom_ai.domain.result import ResultObject
 from dicom_ai.domain.retries import Retries
-from dicom_ai.errors import ConfigError, DeliveryUnknown, DicomAiError, PermanentRefusal, SopClassRefused
-from dicom_ai.storage import deliveries, outbox, results
+from dicom_ai.errors import (
+    ConfigError,
+    DeliveryUnknown,
+    DicomAiError,
+    PeerUnavailable,
+    PermanentRefusal,
+    SopClassRefused,
+)
+from dicom_ai.storage import deliveries, holds, outbox, results
 from dicom_ai.storage.database import Database, Session
+from dicom_ai.storage.holds import HELD_AGAIN_S, LOOKED_AT, HoldKind, NewHold
 from dicom_ai.storage.outbox import OutboxState, Turn
 
 log = structlog.get_logger()
@@ -57,9 +73,13 @@ def claim(sender: Sender, owner: str, lease_s: float) -> Turn | None:
 
 
 def run(sender: Sender, turn: Turn) -> int:
-    """Send what a turn holds, record each answer, and give the turn back; return how many objects arrived."""
+    """Send what may go of a turn, record each answer, and give the turn back; return how many objects arrived."""
     destination = sender.destinations[turn.destination]
-    answers = _deliver(sender, turn, destination)
+    try:
+        turn = replace(turn, deliveries=_cleared(sender, turn, destination))
+        answers = _deliver(sender, turn, destination)
+    except (PeerUnavailable, ConfigError) as error:  # it could not even be asked
+        answers = [DeliveryResult(item.sop_instance_uid, error) for item in turn.deliveries]
     for delivery, answer in zip(turn.deliveries, answers, strict=True):
         if _falls_back(delivery, answer.error):
             _fall_back(sender, delivery, str(answer.error))
@@ -82,13 +102,100 @@ def abandon(sender: Sender, turn: Turn, reason: str) -> None:
         outbox.end(session, turn)
 
 
+def ask_again(sender: Sender) -> bool:
+    """Ask a destination again about a study that it did not know as we do; let go what it held if it does now.
+
+    False when none is due. Archives file what they took when they have time.
+    """
+    with sender.database.write() as session:
+        hold = holds.take_stale(session, HoldKind.DESTINATION, every_s=HELD_AGAIN_S)
+    if hold is None:
+        return False
+    destination = sender.destinations.get(hold.destination)
+    if destination is None:
+        return True
+    try:
+        check = check_of(destination)
+        there, _ = _asked(destination, check, [hold.study_uid])
+    except (PeerUnavailable, ConfigError):
+        return True
+    if there is None or not disagreement(hold.detail.get("here", {}), there[hold.study_uid], check):
+        why = "the destination knows the study as the node does" if there else "the destination is not asked any more"
+        with sender.database.write() as session:
+            holds.settle(session, HoldKind.DESTINATION, hold.study_uid, destination=hold.destination, why=why)
+    return True
+
+
+def _cleared(sender: Sender, turn: Turn, destination: Destination) -> tuple[outbox.Delivery, ...]:
+    """Return what may go: not what was held since the turn was claimed, nor what the destination knows otherwise."""
+    check = check_of(destination)
+    there, asked = _asked(destination, check, list(dict.fromkeys(item.study_uid for item in turn.deliveries)))
+    identities = {item.id: _identity(sender.path(item.path)) for item in turn.deliveries} if there is not None else {}
+    cleared = []
+    with sender.database.write() as session:
+        for delivery in turn.deliveries:
+            said = asked
+            if there is not None and not holds.is_released(session, HoldKind.DESTINATION, delivery.id):
+                known = there[delivery.study_uid]
+                reason = disagreement(identities[delivery.id], known, check)
+                said = reason or ("patient and study agree" if known else "the study is unknown there")
+                if reason:
+                    _hold(session, delivery, destination.name, reason, identities[delivery.id], known)
+            outbox.note_check(session, delivery, destination.name, said=said, asked=asked)
+            if holds.is_held(session, delivery.id):
+                outbox.put_back(session, delivery)
+            else:
+                cleared.append(delivery)
+    return tuple(cleared)
+
+
+def _asked(
+    destination: Destination, check: Check, study_uids: Sequence[str]
+) -> tuple[Mapping[str, Sequence[Match]] | None, str]:
+    """Return what a destination says of some studies, None where it cannot be asked; and a word on that.
+
+    Raises PeerUnavailable where it does not answer now.
+    """
+    if check is Check.OFF:
+        by = "check_identity is off" if destination.kind in IDENTITY else f"a {destination.kind} cannot be asked"
+        return None, f"unchecked: {by}"
+    try:
+        answers = IDENTITY[destination.kind](study_uids, destination)
+    except PermanentRefusal as error:
+        return None, f"unchecked: {error}"
+    return dict(zip(study_uids, answers, strict=True)), "asked before every sending"
+
+
+def _identity(path: Path) -> dict[str, str]:
+    """Return what a result says of patient and study; nothing where it cannot be read, which no archive agrees with."""
+    try:
+        header = dcmread(path, stop_before_pixels=True, specific_tags=list(COMPARED))
+        return {keyword: str(header.get(keyword) or "").strip() for keyword in COMPARED}
+    except (OSError, *PARSE_ERRORS):
+        return {}
+
+
+def _hold(
+    session: Session,
+    delivery: outbox.Delivery,
+    destination: str,
+    reason: str,
+    here: Mapping[str, str],
+    there: Sequence[Match],
+) -> None:
+    detail: dict[str, Any] = {"here": dict(here), "there": [dict(match) for match in there]}
+    detail[LOOKED_AT] = session.info["clock"]()
+    new = NewHold(HoldKind.DESTINATION, delivery.study_uid, reason, destination=destination, detail=detail)
+    holds.hold(session, new, who="sender")
+
+
 def _deliver(sender: Sender, turn: Turn, destination: Destination) -> Sequence[DeliveryResult]:
     deliveries = [
         Delivery(sender.path(item.path), item.sop_class_uid, item.sop_instance_uid, sent_before=item.repeated)
         for item in turn.deliveries
     ]
     try:
-        return DESTINATIONS[destination.kind](deliveries, destination)
+        return DESTINATIONS[destination.kind](deliveries, destination) if deliveries else ()
     except ConfigError as error:  # waits like a peer that is away, until an administrator has mended the settings
         return [DeliveryResult(item.sop_instance_uid, error) for item in deliveries]
 

@@ -18,7 +18,10 @@ NOT_THERE = (OutboxState.REFUSED, OutboxState.REPLACED, OutboxState.FAILED)
 
 @dataclass(frozen=True, slots=True)
 class DeliveryStatus:
-    """One object at one destination, as an administrator sees it. error: why it is not there."""
+    """One object at one destination, as an administrator sees it. error: why it is not there.
+
+    checked: what the destination said of patient and study before it was sent.
+    """
 
     id: int
     destination: str
@@ -28,6 +31,7 @@ class DeliveryStatus:
     state: OutboxState
     attempts: int
     error: str
+    checked: str = ""
 
 
 def replace(session: Session, delivery_id: int, *, result_id: int, error: str) -> None:
@@ -70,6 +74,7 @@ def _statuses(session: Session, which: sa.ColumnElement[bool], *, most: int | No
             state=OutboxState(row.state),
             attempts=row.attempts,
             error=row.last_error,
+            checked=row.checked,
         )
         for row, result in session.execute(query)
     )

@@ -28,7 +28,7 @@ from sqlalchemy.orm import Session
 
 from dicom_ai.storage import audit, versions, withdrawals
 from dicom_ai.storage.database import lock_study, now
-from dicom_ai.storage.tables import HoldRow, OutboxRow, ResultRow
+from dicom_ai.storage.tables import HoldRow, OutboxRow, ResultRow, RunRow
 
 _PENDING = ("waiting", "unknown")  # outbox.PENDING, which stands on this module
 
@@ -71,6 +71,12 @@ DECISIONS: dict[HoldKind, frozenset[Decision]] = {
     HoldKind.FINDING: frozenset({Decision.RELEASE, Decision.DISCARD}),
 }
 """Kind -> the decisions that end it."""
+
+LOOKED_AT = "looked_at"
+"""Key of detail: when the cause of a hold was last looked at, in seconds since 1970."""
+
+HELD_AGAIN_S = 300.0
+"""How often a destination is asked again about a study that it did not know, or knew otherwise."""
 
 LAPSED = "lapsed"
 """decision of a hold whose cause went away without a person."""
@@ -186,6 +192,35 @@ def settle(session: Session, kind: HoldKind, study_uid: str, *, destination: str
     for row in session.scalars(query):
         _let_go(session, row, discard=False)
         _end(session, row, LAPSED, who="node", why=why)
+
+
+def is_released(session: Session, kind: HoldKind, delivery_id: int) -> bool:
+    """Say whether a person has let a delivery go that was held for a reason of this kind."""
+    released = sa.exists().where(
+        OutboxRow.id == delivery_id,
+        RunRow.id == OutboxRow.run_id,
+        HoldRow.kind == kind,
+        HoldRow.decision == Decision.RELEASE,
+        HoldRow.ended_at >= RunRow.created_at,
+        *_covers(),
+    )
+    return bool(session.scalar(sa.select(released)))
+
+
+def take_stale(session: Session, kind: HoldKind, *, every_s: float) -> Hold | None:
+    """Take an open hold whose cause was last looked at so long ago, to look again; note that this is done now."""
+    for row in session.scalars(sa.select(HoldRow).where(_is_open(), HoldRow.kind == kind).order_by(HoldRow.id)):
+        if float(row.detail.get(LOOKED_AT) or row.since) <= now(session) - every_s:
+            row.detail = {**row.detail, LOOKED_AT: now(session)}
+            session.flush()
+            return _hold(session, row)
+    return None
+
+
+def stale(session: Session, kind: HoldKind, *, every_s: float) -> Sequence[str]:
+    """Return the studies with such holds."""
+    rows = session.scalars(sa.select(HoldRow).where(_is_open(), HoldRow.kind == kind))
+    return [row.study_uid for row in rows if float(row.detail.get(LOOKED_AT) or row.since) <= now(session) - every_s]
 
 
 def find(session: Session, hold_id: int) -> Hold | None:

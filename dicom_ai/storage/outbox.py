@@ -53,6 +53,7 @@ class Delivery:
     attempts: int
     queued_at: float
     repeated: bool
+    study_uid: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +67,10 @@ class Turn:
 
 @dataclass(frozen=True, slots=True)
 class DestinationStatus:
-    """A destination as an administrator sees it; pending: objects that wait for it; sent_last_hour: that arrived."""
+    """A destination as an administrator sees it; pending: objects that wait for it; sent_last_hour: that arrived.
+
+    checked: whether it is asked for patient and study before something is sent; "" before the first time.
+    """
 
     name: str
     pending: int
@@ -74,6 +78,7 @@ class DestinationStatus:
     last_sent_at: float | None
     last_error: str
     sent_last_hour: int
+    checked: str
 
 
 def add(session: Session, *, result_id: int, run_id: int, destination: str) -> None:
@@ -164,6 +169,20 @@ def postpone(session: Session, delivery_id: int, *, unknown: bool, next_at: floa
     destination.failures, destination.last_error = destination.failures + 1, error
 
 
+def put_back(session: Session, delivery: Delivery) -> None:
+    """Note that a claimed object was not sent at all, because something holds it: the attempt does not count."""
+    row = session.get_one(OutboxRow, delivery.id)
+    if row.state in PENDING:
+        row.state = OutboxState.UNKNOWN if delivery.repeated else OutboxState.WAITING
+        row.attempts = delivery.attempts
+
+
+def note_check(session: Session, delivery: Delivery, destination: str, *, said: str, asked: str) -> None:
+    """Keep what a destination said of a study before its result was sent, and whether it can be asked at all."""
+    session.get_one(OutboxRow, delivery.id).checked = said
+    session.get_one(DestinationRow, destination).checked = asked
+
+
 def hurry(session: Session, turn: Turn) -> None:
     """Let what else waits for a destination go at once: it has just shown that it is back."""
     session.execute(
@@ -252,6 +271,7 @@ def statuses(session: Session) -> Sequence[DestinationStatus]:
             row.last_sent_at,
             row.last_error,
             _sent_last_hour(session, row.name),
+            row.checked,
         )
         for row in session.scalars(sa.select(DestinationRow).order_by(DestinationRow.name))
     )
@@ -323,6 +343,7 @@ def _deliveries(
             attempts=row.attempts,
             queued_at=row.queued_at,
             repeated=row.state == OutboxState.UNKNOWN,
+            study_uid=result.study_uid,
         )
         for row, result in session.execute(query)
     )

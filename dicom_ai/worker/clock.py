@@ -62,7 +62,7 @@ class Clock:
         with self._app.database.write() as session:
             due = dict(jobs.take_due(session, token_gap_s=timing.token_gap_s))
             sending = outbox.take_due(session, known=tuple(self._app.destinations), token_gap_s=timing.token_gap_s)
-        due[io.QUEUE] = due.get(io.QUEUE, 0) + sending + len(completed.studies_to_route)
+        due[io.QUEUE] = due.get(io.QUEUE, 0) + sending + len(completed.studies_due)
         for queue in (gpu.QUEUE, io.QUEUE):
             if due.get(queue):
                 self._ring(queue, min(due[queue], MOST_TOKENS))

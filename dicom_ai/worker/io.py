@@ -53,7 +53,7 @@ class IoWork:
 
     def run_due(self) -> None:
         """Compare, route, report and send until nothing is due."""
-        while self._compare() or self._route() or self._report() or self._send():
+        while self._compare() or self._route() or self._report() or self._send() or self._ask_again():
             pass
 
     def stop(self) -> None:
@@ -108,6 +108,13 @@ class IoWork:
 
     def _beat(self, job: Job) -> bool:
         with self._app.database.write() as session:
+    def _ask_again(self) -> bool:
+        try:
+            return send.ask_again(self._sender)
+        except Exception as error:  # noqa: BLE001 - one of the three places: it is asked again some minutes later
+            log.error("asking a destination failed", **describe(error).fields)
+            return False
+
             return jobs.heartbeat(session, job, self._lease_s)
 
     def _beat_turn(self, turn: Turn) -> bool:

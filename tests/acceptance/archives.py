@@ -62,10 +62,21 @@ class Orthanc:
         for path in files:
             self.post("/instances", path.read_bytes())
 
+    def delete_everything(self) -> None:
+        """Delete every patient, as somebody at the archive might."""
+        for patient in self.get("/patients"):
+            request = urllib.request.Request(f"{self.url}/patients/{patient}", method="DELETE")
+            urllib.request.urlopen(request, timeout=30).close()
+
     def find(self, **tags: str) -> list[dict]:
         """Return the main tags of the instances that match, with their Orthanc id as "ID"."""
         query = json.dumps({"Level": "Instance", "Query": tags, "Expand": True}).encode()
         return self.post("/tools/find", query)
+
+    def delete(self, instance: str) -> None:
+        """Remove an instance."""
+        request = urllib.request.Request(f"{self.url}/instances/{instance}", method="DELETE")
+        urllib.request.urlopen(request, timeout=30).close()
 
     def file(self, instance: str) -> bytes:
         """Return the bytes of an instance."""

@@ -69,7 +69,8 @@ def test_dcmtks_archive_gets_seg_and_sr_back(neck, tmp_path):
         dcmqrscp(tmp_path / "dcmqrscp", node_port=port) as archive_port,
         node(SIZES[0], tmp_path / "node", port=port, archive_port=archive_port, archive_ae_title=DCMTK_AE_TITLE),
     ):
-        _forward_with_dcmtk(neck.files, port)
+        _send_with_dcmtk(neck.files, archive_port, called=DCMTK_AE_TITLE)  # else the study is unknown there
+        _send_with_dcmtk(neck.files, port, called=AE_TITLE)
         store = tmp_path / "dcmqrscp" / "store"
         wait_for(lambda: len(_objects(store)) >= len(MADE), timeout_s=LONGEST_S, named="SEG and SR in dcmtk's archive")
         results = _objects(store)
@@ -77,9 +78,9 @@ def test_dcmtks_archive_gets_seg_and_sr_back(neck, tmp_path):
     assert_right(results, neck)
 
 
-def _forward_with_dcmtk(files: tuple[Path, ...], port: int) -> None:
+def _send_with_dcmtk(files: tuple[Path, ...], port: int, *, called: str) -> None:
     program = need_program("dcmsend", package="dcmtk")
-    command = [program, "-aet", DCMTK_AE_TITLE, "-aec", AE_TITLE, "127.0.0.1", str(port), *files]
+    command = [program, "-aet", DCMTK_AE_TITLE, "-aec", called, "127.0.0.1", str(port), *files]
     subprocess.run(command, check=True, capture_output=True)
 
 

@@ -118,7 +118,7 @@ def _kept(app: App) -> set[tuple[str, str]]:
     with app.database.read() as session:
         rows = session.execute(
             sa.select(InstanceRow.sop_instance_uid, InstanceRow.path).where(
-                InstanceRow.standing.in_(("kept", "conflict"))
+                InstanceRow.standing.in_(("kept", "again", "conflict", "spare"))
             )
         ).all()
     return {(uid, digest) for uid, path in rows if (digest := _digest(app.files.path, path))}

@@ -56,12 +56,14 @@ def test_the_status_of_a_new_node_is_that_nothing_waits(config: Path) -> None:
     assert "jobs: none" in run(status.command, "--config", str(config)).output
     found = json.loads(run(status.command, "--json", "--config", str(config)).output)
     assert found == {
+        "held": [],
         "paused": [],
         "jobs": {},
         "runs": {},
         "deliveries": {},
         "destinations": [],
         "not_delivered": [],
+        "to_withdraw": 0,
         "rules_version": 1,
         "warnings": found["warnings"],
     }
