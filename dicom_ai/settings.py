@@ -152,6 +152,17 @@ class Timeouts(Section):
     """Timeouts of the wire."""
 
     acse_s: Seconds = Field(default=10, description="Association negotiation.")
+    rule_rate_factor: float = Field(
+        default=3,
+        ge=0,
+        description="Sending of a rule pauses, and a person is asked, when it takes more series within an hour than so "
+        "many times its busiest hour of the 14 days before; 0: never.",
+    )
+    rule_rate_least: int = Field(
+        default=100,
+        ge=0,
+        description="So few series within an hour never pause a rule; a new rule has only this limit.",
+    )
     dimse_s: Seconds = Field(default=120, description="Between two DIMSE messages.")
     network_s: Seconds = Field(default=120, description="A silent association is aborted after this long.")
     connect_s: Seconds = Field(default=10, description="Opening a connection to a destination.")

@@ -152,6 +152,14 @@ def paused(node: Node) -> Iterator[Seen]:
             yield Seen("paused", pause.subject.text, Level.WARNING, f"{text}; {pause.held} results wait")
 
 
+def rule_flood(node: Node) -> Iterator[Seen]:
+    """The node paused a rule that suddenly took far more than usual."""
+    for pause in pauses.all_of(node.session):
+        if pause.who == pauses.BRAKE:
+            text = f"sending of {pause.subject.text} is paused: {pause.why}"
+            yield Seen("rule-flood", pause.subject.name, Level.SERIOUS, text)
+
+
 def disk(node: Node) -> Iterator[Seen]:
     """The disk fills."""
     text = node.disk.warning(reserve_bytes=node.reserve_bytes)
@@ -173,6 +181,7 @@ CONDITIONS: Mapping[str, Callable[[Node], Iterator[Seen]]] = {
     "job-failed": job_failed,
     "held": held,
     "paused": paused,
+    "rule-flood": rule_flood,
     "disk": disk,
 }
 """Condition -> what looks for it; docs/runbook.md has a section of each name."""

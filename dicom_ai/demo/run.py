@@ -88,7 +88,7 @@ def _settings(folder: Path, archive_port: int) -> Settings:
         peers=(settings.Peer(ae_title=ARCHIVE, addresses=("127.0.0.1",)),),
         destinations=(settings.DestinationSettings(name="pacs", kind="c_store", parameters=destination),),
         storage=settings.Storage(data_dir=folder, reserve_bytes=0),
-        brakes=settings.Brakes(max_study_age_days=0),
+        brakes=settings.Brakes(max_study_age_days=0, rule_rate_factor=0),
         # Nothing more is coming, and the demo knows it; a node beside a PACS waits longer.
         timing=settings.Timing(series_quiet_s=1.0, study_quiet_s=2.0, clock_s=0.5, token_gap_s=1.0),
         log=settings.Log(level="error"),

@@ -59,7 +59,18 @@ _CODE_SEQUENCES = (
 )
 """Sequences of codes that rules look at: lifted as the meanings (or values) of their items."""
 
-_REQUEST_KEYWORDS = ("RequestedProcedureDescription", "ScheduledProcedureStepDescription", "RequestedProcedureID")
+_REQUEST_KEYWORDS = (
+    "RequestedProcedureDescription",
+    "ScheduledProcedureStepDescription",
+    "RequestedProcedureID",
+    "RequestedProcedurePriority",
+)
+
+_MADE_BY = (
+    ("ContributingEquipmentSequence", "Manufacturer", "ContributingManufacturers"),
+    ("CodingSchemeIdentificationSequence", "CodingSchemeDesignator", "CodingSchemes"),
+)
+"""Sequence, keyword in its items, and the name under which their values are lifted: marks of who made an object."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,6 +197,10 @@ def _lifted_sequences(dataset: Dataset) -> Iterator[tuple[str, Element]]:
             yield keyword, Element("SQ", tuple(_meanings(dataset[keyword].value)))
     for keyword, item in _first_items(dataset, "SharedFunctionalGroupsSequence", "FrameAnatomySequence"):
         yield keyword, item
+    for sequence, keyword, name in _MADE_BY:
+        texts = [header_elements(item).get(keyword) for item in dataset.get(sequence) or []]
+        if found := tuple(text.text for text in texts if text is not None):
+            yield name, Element("LO", found)
     requests = dataset.get("RequestAttributesSequence") or []
     for request in requests:
         tags = [Tag(keyword) for keyword in _REQUEST_KEYWORDS if keyword in request]

@@ -17,9 +17,11 @@ from dicom_ai.domain.study import Header, Series
 from dicom_ai.errors import ModelError, RejectedInput
 from dicom_ai.routing.explain import Decision, Reason, route_study
 from dicom_ai.routing.rule import Rule, RuleSet, parse_rules
-from dicom_ai.storage import decisions, rules, runs, studies
+from dicom_ai.routing.urgency import urgency
+from dicom_ai.storage import decisions, pauses, rates, rules, runs, studies
 from dicom_ai.storage.database import Database, Session
 from dicom_ai.storage.decisions import StoredDecision
+from dicom_ai.storage.pauses import PauseKind, Subject
 from dicom_ai.storage.studies import KeptSeries
 
 log = structlog.get_logger()
@@ -30,6 +32,8 @@ class Router:
     """What routing needs. path: file store path -> file. model_digest: name -> digest, or raises ModelError.
 
     max_study_age_days: studies that were older by StudyDate when they came are not analysed unasked; 0: no limit.
+    rule_rate_factor: sending of a rule pauses when its last hour has more than so many times the series of its busiest
+    hour of late; 0: never. rule_rate_least: it does not for so few.
     """
 
     database: Database
@@ -38,6 +42,8 @@ class Router:
     series_quiet_s: float
     lease_s: float
     max_study_age_days: float = 0
+    rule_rate_factor: float = 0
+    rule_rate_least: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +90,7 @@ def run(router: Router) -> str | None:
             version = stored.version if stored else 0
             decisions.replace(session, study_uid, to_store, rules_version=version, keep=study.gone)
             run_id = None if frozen else runs.plan(session, study_uid, wanted)
+            _pause_floods(session, router, to_store)
             for series in study.kept:
                 if series.series_uid in study.ready:
                     studies.mark_routed(session, series, facts=_facts(study.readable.get(series.series_uid)))
@@ -161,6 +168,22 @@ def _braked(decided: Sequence[Decision], why: str) -> Sequence[Decision]:
     return [replace(one, taken=False, reasons=stop) if one.taken else one for one in decided]
 
 
+def _pause_floods(session: Session, router: Router, decided: Sequence[StoredDecision]) -> None:
+    """Pause the sending of every rule that suddenly takes far more than usual, and ask a person."""
+    if not router.rule_rate_factor:
+        return
+    for rule in sorted({one.rule for one in decided if one.taken and not one.shadow}):
+        rate = rates.rate_of(session, rule, more_than=router.rule_rate_least)
+        if rate is None or rate.last_hour <= router.rule_rate_factor * rate.busiest_hour:
+            continue
+        why = (
+            f"it took {rate.last_hour} series within an hour, and {rate.busiest_hour} in the busiest hour of "
+            f"{rates.RECENT_DAYS} days; dicom-ai resume rule {rule} lets the results go"
+        )
+        if pauses.pause(session, Subject(PauseKind.RULE, rule), who=pauses.BRAKE, why=why):
+            log.error("rule paused", rule=rule, reason=why)
+
+
 def _stored(decision: Decision, missing: dict[str, str]) -> StoredDecision:
     reasons = tuple(reason.text for reason in decision.reasons)
     if decision.model in missing:
@@ -173,6 +196,7 @@ def _wanted(
 ) -> tuple[Wanted, ...]:
     """Return one analysis per series and model, for the series that are quiet."""
     kept = {series.series_uid: series for series in study.kept}
+    urgent = urgency(study.readable.values())
     taken: dict[tuple[str, str], list[Rule]] = {}
     for decision in decided:
         if decision.taken and decision.series_uid in study.ready:
@@ -184,7 +208,7 @@ def _wanted(
             model_digest=digests[model],
             input_digest=kept[series_uid].digest,
             requests=tuple(_request(rule) for rule in by_rules),
-            priority=max(rule.priority for rule in by_rules),
+            priority=max(rule.priority for rule in by_rules) + urgent,
             not_before=kept[series_uid].last_received_at + max(rule.series_quiet_s or 0 for rule in by_rules),
         )
         for (series_uid, model), by_rules in taken.items()

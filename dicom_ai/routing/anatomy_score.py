@@ -51,6 +51,9 @@ SOURCES: Sequence[Source] = (
 )
 """Texts and their weights."""
 
+_ORDERS = frozenset({"request", "study"})
+"""The sources that say what was ordered."""
+
 CORD_REGIONS = ("cervical", "thoracic", "whole", "cord", "spine")
 """Spine regions in which the cord, not only its end, is to be expected."""
 
@@ -124,6 +127,13 @@ def anatomy_facts(header: Header, geometry: Mapping[str, Fact]) -> dict[str, Fac
     facts["cord_in_view"] = _cord_in_view(facts["spine_region"])
     facts["region"] = _region(points, spine, others, rival, facts)
     return facts
+
+
+def ordered_as_spine(header: Header) -> bool:
+    """Tell whether the spine is named by what was ordered: request, scheduled step or study, not what was done then."""
+    texts = [text for source in SOURCES if source.name in _ORDERS for text in said(header, source.keywords)]
+    texts += said(header, ("ScheduledProcedureStepDescription",))
+    return any(region in SPINE_REGIONS for text in texts for region, _ in regions_named(text.words))
 
 
 def gather(header: Header, geometry: Mapping[str, Fact]) -> Iterator[Evidence]:

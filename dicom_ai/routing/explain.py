@@ -3,16 +3,13 @@
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-from dicom_ai.domain.result import MANUFACTURER
 from dicom_ai.domain.study import Series
 from dicom_ai.routing.condition import Condition, evaluate
-from dicom_ai.routing.evidence import values
 from dicom_ai.routing.facts import Facts, series_facts
+from dicom_ai.routing.own import own_or_result
 from dicom_ai.routing.predicates import Answer
 from dicom_ai.routing.ranking import Candidate, losers
 from dicom_ai.routing.rule import Rule, RuleSet
-
-_RESULT_MODALITIES = frozenset({"SEG", "SR", "PR", "KO", "PM", "DOC", "REG", "FID", "AU", "RTSTRUCT"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,17 +89,6 @@ def _objections(candidate: Candidate, rule: Rule, models: Collection[str] | None
     if own := own_or_result(candidate.series):
         return [Reason("series", "", own, False)]
     return _failures(candidate.series, candidate.facts, rule)
-
-
-def own_or_result(series: Series) -> str:
-    """Return why a series is a result rather than an acquisition, or the empty string. Results are never routed."""
-    header = series.header
-    maker = " ".join(values(header, "Manufacturer"))
-    if maker.casefold().replace("-", "_").startswith(MANUFACTURER):
-        return f"made by this product (Manufacturer {maker!r})"
-    if series.modality.upper() in _RESULT_MODALITIES:
-        return f"objects of modality {series.modality} are results, not acquisitions"
-    return ""
 
 
 def _failures(series: Series, facts: Facts, rule: Rule) -> list[Reason]:

@@ -30,11 +30,15 @@ def replace(
     rules_version: int,
     keep: Collection[str] = (),
 ) -> None:
-    """Put these decisions in the place of all earlier ones of the study.
+    """Put these decisions in the place of all earlier ones of the study; one that stays the same keeps its time.
 
     keep: series whose rules' decisions stay, because their images can no longer be looked at.
     """
     stays = sa.and_(DecisionRow.series_uid.in_(keep), DecisionRow.rule != "")
+    earlier = {
+        (row.series_uid, row.rule, row.taken, row.shadow): row.decided_at
+        for row in session.scalars(sa.select(DecisionRow).where(DecisionRow.study_uid == study_uid))
+    }
     session.execute(sa.delete(DecisionRow).where(DecisionRow.study_uid == study_uid, ~stays))
     session.add_all(
         DecisionRow(
@@ -46,7 +50,7 @@ def replace(
             shadow=item.shadow,
             reasons=list(item.reasons),
             rules_version=rules_version,
-            decided_at=now(session),
+            decided_at=earlier.get((item.series_uid, item.rule, item.taken, item.shadow), now(session)),
         )
         for item in decisions
     )

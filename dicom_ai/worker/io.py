@@ -40,6 +40,8 @@ class IoWork:
             series_quiet_s=timing.series_quiet_s,
             lease_s=timing.lease_s,
             max_study_age_days=app.settings.brakes.max_study_age_days,
+            rule_rate_factor=app.settings.brakes.rule_rate_factor,
+            rule_rate_least=app.settings.brakes.rule_rate_least,
         )
         self._reporter = Reporter(
             database=app.database,

@@ -163,6 +163,16 @@ def test_a_paused_result_is_not_overdue_but_the_pause_is_after_a_day(database: D
     assert found["paused"].subject == "destination pacs"
 
 
+def test_a_rule_that_the_node_paused_asks_a_person_at_once(database: Database) -> None:
+    with database.write() as session:
+        pauses.pause(session, Subject(PauseKind.RULE, "neck"), who="anna", why="a new protocol")
+        pauses.pause(session, Subject(PauseKind.RULE, "cord"), who=pauses.BRAKE, why="it took 400 series")
+
+    found = seen(database)["rule-flood"]
+    assert (found.subject, found.level) == ("cord", Level.SERIOUS)
+    assert found.text == "sending of rule cord is paused: it took 400 series"
+
+
 def test_work_that_waits_an_hour_is_old(database: Database, clock: Clock) -> None:
     receive(database)
     clock.advance(2 * HOUR_S)

@@ -43,6 +43,7 @@ class Lab:
     at: float = 1_000_000.0
     models: tuple[str, ...] = ("cord",)
     max_study_age_days: float = 0
+    rule_rate_factor: float = 0
     predictor: BrightCord = field(default_factory=lambda: BrightCord("cord"))
     broken_disk: bool = False
     lost: str = ""
@@ -57,7 +58,16 @@ class Lab:
 
     @property
     def router(self) -> Router:
-        return Router(self.database, self.files.path, self._digest, 30, 60, self.max_study_age_days)
+        return Router(
+            database=self.database,
+            path=self.files.path,
+            model_digest=self._digest,
+            series_quiet_s=30,
+            lease_s=60,
+            max_study_age_days=self.max_study_age_days,
+            rule_rate_factor=self.rule_rate_factor,
+            rule_rate_least=2,
+        )
 
     @property
     def analyst(self) -> Analyst:
@@ -83,11 +93,13 @@ class Lab:
         with self.database.write() as session:
             rules.save(session, {"rule": [{**rule, **more}]}, author="test", note="")
 
-    def receive(self, *, images: int = 6, first: int = 0, series: str = SERIES, study_date: str = "") -> None:
+    def receive(
+        self, *, images: int = 6, first: int = 0, series: str = SERIES, study_date: str = "", **attributes: object
+    ) -> None:
         """Keep some images of a series in which a cord of 10 by 10 voxels stands."""
         voxels = np.zeros((12, 32, 32), np.uint16)
         voxels[:, 11:21, 11:21] = FULL
-        datasets = builders.mr_series(voxels, study_uid=STUDY, series_uid=series)[first : first + images]
+        datasets = builders.mr_series(voxels, study_uid=STUDY, series_uid=series, **attributes)[first : first + images]
         folder = self.folder / "in" / series / str(first)
         folder.mkdir(parents=True, exist_ok=True)
         (read,) = read_paths(builders.write(datasets, folder)).series

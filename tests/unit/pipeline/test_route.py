@@ -1,8 +1,11 @@
 import pytest
+import sqlalchemy as sa
 
 from dicom_ai.domain.job import JobState
 from dicom_ai.pipeline import route
-from dicom_ai.storage import decisions, runs, studies
+from dicom_ai.storage import decisions, pauses, runs, studies
+from dicom_ai.storage.pauses import PauseKind, Subject
+from dicom_ai.storage.tables import JobRow
 from tests.unit.pipeline.lab import PATIENCE, SERIES, STUDY, Lab
 
 
@@ -214,3 +217,53 @@ def test_a_study_ages_until_it_comes_and_no_longer(lab: Lab) -> None:
 def test_a_study_nobody_sent_cannot_be_asked_for(lab: Lab) -> None:
     with lab.database.write() as session:
         assert not studies.ask_for(session, "1.2.3.4", who="anna")
+
+
+def flood(lab: Lab) -> None:
+    """A rule whose results may leave takes three series within an hour, where two are let pass in any case."""
+    lab.rule_rate_factor = 3
+    lab.rule(take="all")
+    for number in range(3):
+        lab.receive(images=2, series=f"{STUDY}.{number}")
+    routed(lab)
+
+
+def test_a_rule_that_suddenly_takes_far_more_is_paused_and_a_person_is_asked(lab: Lab) -> None:
+    flood(lab)
+
+    (pause,) = lab.look(pauses.all_of)
+    assert (pause.subject.text, pause.who) == ("rule cord", pauses.BRAKE)
+    assert pause.why == (
+        "it took 3 series within an hour, and 0 in the busiest hour of 14 days; "
+        "dicom-ai resume rule cord lets the results go"
+    )
+    assert lab.states() == [JobState.QUEUED] * 3
+
+
+def test_what_a_person_let_go_is_usual_from_then_on(lab: Lab) -> None:
+    flood(lab)
+    with lab.database.write() as session:
+        assert pauses.resume(session, Subject(PauseKind.RULE, "cord"), who="anna", why="a new scanner")
+    lab.receive(images=2, series=f"{STUDY}.9")
+    routed(lab)
+
+    assert lab.look(pauses.all_of) == ()
+
+
+def test_a_rule_in_shadow_is_not_paused(lab: Lab) -> None:
+    lab.rule_rate_factor = 3
+    lab.rule(state="shadow", take="all")
+    for number in range(3):
+        lab.receive(images=2, series=f"{STUDY}.{number}")
+    routed(lab)
+
+    assert lab.look(pauses.all_of) == ()
+
+
+def test_a_study_that_was_ordered_as_urgent_goes_first(lab: Lab) -> None:
+    lab.rule(priority=20)
+    lab.receive(RequestedProcedurePriority="STAT")
+    routed(lab)
+
+    with lab.database.read() as session:
+        assert session.scalars(sa.select(JobRow.priority)).all() == [260]

@@ -2,8 +2,9 @@
 
 import pytest
 
+from dicom_ai.routing.anatomy_score import ordered_as_spine
 from dicom_ai.routing.facts import Facts, series_facts
-from tests.unit.routing.headers import AXIAL, SAGITTAL, mr, stack
+from tests.unit.routing.headers import AXIAL, SAGITTAL, header, mr, stack
 
 MPRAGE = {
     "ScanningSequence": "GR\\IR",
@@ -129,3 +130,19 @@ def test_nothing_named_is_unknown():
     assert found["region"].value is None
     assert found["spine_region"].value is None
     assert found["spine_score"].value == 0
+
+
+@pytest.mark.parametrize(
+    ("values", "ordered"),
+    [
+        ({"StudyDescription": "MRI C SPINE W/O"}, True),
+        ({"RequestedProcedureDescription": "IRM rachis cervical"}, True),
+        ({"ScheduledProcedureStepDescription": "MRT HWS"}, True),
+        ({"StudyDescription": "MRI BRAIN AND C SPINE"}, True),
+        ({"StudyDescription": "MRI BRAIN"}, False),
+        ({"StudyDescription": "MRI BRAIN", "SeriesDescription": "t2 sag c-spine", "BodyPartExamined": "CSPINE"}, False),
+        ({}, False),
+    ],
+)
+def test_a_study_was_ordered_as_spine_where_the_order_says_so(values, ordered):
+    assert ordered_as_spine(header(**values)) is ordered
