@@ -89,8 +89,15 @@ def run(request: StoreRequest, *, files: FileStore, database: Database, listener
 def reconcile(files: FileStore, database: Database) -> Reconciliation:
     """Bring files and index together after a stop of any kind; nothing may be received meanwhile.
 
-    No file that could be an image is deleted: what cannot be indexed is set aside.
+    No file that could be an image is deleted: what cannot be indexed is set aside. Raises Unavailable where the
+    database knows of images and the folder of all of them is gone, as when its volume is not mounted.
     """
+    with database.read() as session:
+        if not files.present and studies.last_received_at(session) is not None:
+            raise Unavailable(
+                f"the database knows of images, but {files.root} has no folder received: mount its volume; if the "
+                "images are gone for good, make that folder"
+            )
     parts = files.remove_parts()
     indexed = set_aside = missing = 0
     for folder in instance_folders():

@@ -52,6 +52,11 @@ class FileStore:
             raise ValueError("a path that leads out of the file store")
         return path
 
+    @property
+    def present(self) -> bool:
+        """Whether the folder of received objects is there; it goes with a volume that is not mounted any more."""
+        return (self.root / RECEIVED).is_dir()
+
     def check_space(self) -> None:
         """Raise StorageFull when the free space is below the reserve."""
         try:

@@ -12,7 +12,7 @@ import structlog
 from dicom_ai.app import App
 from dicom_ai.errors import Unavailable
 from dicom_ai.pipeline import complete, retain
-from dicom_ai.storage import jobs, outbox
+from dicom_ai.storage import clock_jump, jobs, outbox, studies
 from dicom_ai.storage.disk import disk_of
 from dicom_ai.worker import gpu, io, owners
 from dicom_ai.worker.unexpected import describe
@@ -22,6 +22,12 @@ RETENTION_EVERY_S = 600.0
 
 MOST_TOKENS = 16
 """Tokens per queue and tick: a worker goes on until nothing is due, so more would only be read and dropped."""
+
+JUMP_S = 5.0
+"""The wall clock was set when it and the monotonic clock went apart by more than this between two ticks."""
+
+DISTRUST_S = 86_400.0
+"""How long nothing is deleted after the wall clock went forward: the new time may be the wrong one."""
 
 log = structlog.get_logger()
 
@@ -36,6 +42,7 @@ class Clock:
         self._app = app
         self._ring = ring
         self._retained_at = float("-inf")
+        self._ahead_s: float | None = None
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, name="clock", daemon=True)
 
@@ -57,6 +64,7 @@ class Clock:
     def tick(self) -> None:
         """Look once for what is due, and ring for it."""
         timing = self._app.settings.timing
+        self._watch_wall_clock()
         self._sweep()
         completed = complete.run(self._app.database, series_quiet_s=timing.series_quiet_s, patience=self._app.patience)
         with self._app.database.write() as session:
@@ -67,6 +75,24 @@ class Clock:
             if due.get(queue):
                 self._ring(queue, min(due[queue], MOST_TOKENS))
         self._retain()
+
+    def _watch_wall_clock(self) -> None:
+        """Notice that the wall clock was set, and let what waits go on waiting as long as it would have."""
+        at = self._app.database.clock()
+        ahead_s = at - time.monotonic()
+        if self._ahead_s is None:
+            with self._app.database.read() as session:
+                moved_s = min(at - (studies.last_received_at(session) or at), 0)  # set while the node was stopped
+        else:
+            moved_s = ahead_s - self._ahead_s
+        if abs(moved_s) > JUMP_S:
+            with self._app.database.write() as session:
+                move = clock_jump.went_back if moved_s < 0 else clock_jump.went_forward
+                changed = move(session, abs(moved_s))
+            if moved_s > 0:
+                self._retained_at = time.monotonic() + DISTRUST_S
+            log.warning("the wall clock was set", moved_s=round(moved_s), changed=changed)
+        self._ahead_s = ahead_s
 
     def _retain(self) -> None:
         """Let go what need not be kept, and warn of a disk that fills, every few minutes."""

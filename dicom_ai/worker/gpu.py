@@ -64,6 +64,9 @@ class GpuWork:
 
     def run_due(self) -> None:
         """Do analyses until none is due."""
+        if not self._app.files.present:
+            log.warning("the data folder is empty: is its volume mounted? Work waits")
+            return
         process = self._idle.get()
         try:
             while not self._stopping.is_set() and (job := self._claim()):

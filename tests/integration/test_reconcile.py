@@ -1,10 +1,14 @@
 """A start brings files and index together, both ways."""
 
+import shutil
 from pathlib import Path
 
+import pytest
 import sqlalchemy as sa
 from structlog.testing import capture_logs
 
+from dicom_ai.errors import Unavailable
+from dicom_ai.settings import Storage
 from dicom_ai.storage.tables import InstanceRow, SeriesRow
 from tests.integration.listening import listening, mr_files, same_bytes, store
 
@@ -84,3 +88,19 @@ def test_parts_of_a_killed_process_are_removed(tmp_path: Path):
     (tmp_path / "node" / "parts" / "x.part").write_bytes(b"half an image")
 
     assert restarted(tmp_path / "node")["parts_removed"] == 1
+
+
+def test_a_start_without_the_volume_of_the_images_is_refused_and_forgets_nothing(tmp_path: Path):
+    database_url = f"sqlite:///{tmp_path / 'node.db'}"  # as a database server's: not on the volume
+    storage = Storage(data_dir=tmp_path / "node", database_url=database_url, reserve_bytes=0)
+    with listening(tmp_path / "node", storage=storage) as node:
+        store(node.port, *mr_files(tmp_path, 2))
+    (tmp_path / "node").rename(tmp_path / "away")
+
+    with pytest.raises(Unavailable, match="mount its volume"), listening(tmp_path / "node", storage=storage):
+        pass
+
+    shutil.rmtree(tmp_path / "node")
+    (tmp_path / "away").rename(tmp_path / "node")
+    with listening(tmp_path / "node", storage=storage) as node:
+        assert [row.standing for row in node.instances()] == ["kept", "kept"]

@@ -109,3 +109,34 @@ def test_a_broker_that_is_away_does_not_stop_the_clock(app: App) -> None:
     clock.stop()
 
     assert rings[0] == "io"
+
+
+def test_a_wall_clock_that_was_set_back_keeps_nothing_waiting(app: App) -> None:
+    """A year ahead by mistake, an image comes, and the clock is put right."""
+    wall = app.database.clock
+    clock = Clock(app, lambda queue, times: None)
+    app.database.clock = lambda: wall() + 365 * 86_400
+    clock.tick()
+    receive(app)
+    app.database.clock = wall
+
+    clock.tick()
+
+    with app.database.read() as session:
+        last = studies.last_received_at(session)
+    assert last is not None
+    assert last <= wall()
+
+
+def test_a_clock_that_starts_before_the_last_image_was_set_back_while_the_node_was_stopped(app: App) -> None:
+    wall = app.database.clock
+    app.database.clock = lambda: wall() + 86_400
+    receive(app)
+    app.database.clock = wall
+
+    Clock(app, lambda queue, times: None).tick()
+
+    with app.database.read() as session:
+        last = studies.last_received_at(session)
+    assert last is not None
+    assert last <= wall()

@@ -1,0 +1,86 @@
+"""The wall clock is set: what waits goes on waiting as long as it would have."""
+
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from dicom_ai.domain.run import Request, Wanted
+from dicom_ai.storage import clock_jump, jobs, runs, studies
+from dicom_ai.storage.database import Database
+from dicom_ai.storage.tables import DestinationRow, JobRow, OutboxRow, ResultRow, SeriesRow, StudyRow
+from tests.unit.storage.conftest import Clock
+from tests.unit.storage.test_studies import IMAGE
+
+HOUR_S = 3600
+LEASE_S = 60
+
+
+def work(session: Session) -> None:
+    """Keep an image, plan and claim its analysis, and let a result wait for its next try in ten minutes."""
+    studies.record_instance(session, IMAGE)
+    wanted = [Wanted("1.2.1", "cord", "m", "i", (Request("cord", shadow=False),))]
+    run_id = runs.plan(session, "1.2", wanted)
+    jobs.claim_next(session, "gpu", "me", LEASE_S)
+    at = session.info["clock"]()
+    result = {"run_id": run_id, "shadow": False, "slot": "sr", "kind": "SR", "study_uid": "1.2", "series_uid": "9"}
+    session.add(ResultRow(id=1, sop_instance_uid="9.1", series_number=1, created_at="", path="x", **result))
+    session.add(DestinationRow(name="pacs", failures=1, last_error="", lease_until=at + LEASE_S, owner="me"))
+    waiting = {"state": "waiting", "attempts": 1, "queued_at": at, "next_at": at + 600, "last_error": ""}
+    session.flush()
+    session.add(OutboxRow(result_id=1, run_id=run_id, destination="pacs", **waiting))
+    session.flush()
+
+
+def times(database: Database) -> dict[str, Any]:
+    columns = (JobRow.lease_until, OutboxRow.next_at, OutboxRow.queued_at, DestinationRow.lease_until)
+    columns = (*columns, StudyRow.last_received_at, SeriesRow.last_received_at)
+    with database.read() as session:
+        return {str(column): session.scalar(sa.select(column)) for column in columns}
+
+
+def test_an_hour_back_every_wait_is_as_long_as_before(database: Database, clock: Clock) -> None:
+    with database.write() as session:
+        work(session)
+    began = clock.at
+    clock.advance(-HOUR_S)
+    with database.write() as session:
+        clock_jump.went_back(session, HOUR_S)
+
+    assert times(database) == {
+        "JobRow.lease_until": began - HOUR_S + LEASE_S,
+        "OutboxRow.next_at": began - HOUR_S + 600,
+        "OutboxRow.queued_at": began - HOUR_S,
+        "DestinationRow.lease_until": began - HOUR_S + LEASE_S,
+        "StudyRow.last_received_at": began - HOUR_S,
+        "SeriesRow.last_received_at": began - HOUR_S,
+    }
+
+
+def test_a_year_forward_no_lease_and_no_quiet_time_is_over_and_nothing_is_given_up(
+    database: Database, clock: Clock
+) -> None:
+    with database.write() as session:
+        work(session)
+    year_s = 365 * 24 * HOUR_S
+    clock.advance(year_s)
+    with database.write() as session:
+        clock_jump.went_forward(session, year_s)
+
+    after = times(database)
+    assert after["JobRow.lease_until"] == after["DestinationRow.lease_until"] == clock.at + LEASE_S
+    assert after["OutboxRow.queued_at"] == after["StudyRow.last_received_at"] == clock.at
+    with database.write() as session:
+        assert jobs.sweep(session, maximum_lost=1) == jobs.Swept((), ())
+
+
+def test_what_is_long_over_stays_where_it_is(database: Database, clock: Clock) -> None:
+    with database.write() as session:
+        studies.record_instance(session, IMAGE)
+    before = times(database)
+    clock.advance(10 * 24 * HOUR_S)
+    with database.write() as session:
+        assert clock_jump.went_forward(session, HOUR_S) == 0
+        assert clock_jump.went_back(session, HOUR_S) == 0
+
+    assert times(database) == before
