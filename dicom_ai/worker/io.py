@@ -55,6 +55,9 @@ class IoWork:
 
     def run_due(self) -> None:
         """Compare, route, report and send until nothing is due."""
+        if not self._app.files.present:
+            log.warning("the data folder is empty: is its volume mounted? Work waits")
+            return
         while self._compare() or self._route() or self._report() or self._send() or self._ask_again():
             pass
 
