@@ -66,8 +66,6 @@ class IoWork:
         with self._app.database.write() as session:
             jobs.release(session, self.owner)
 
-    def _route(self) -> bool:
-        try:
     def _compare(self) -> bool:
         try:
             return compare.run(self._comparer) is not None
@@ -75,6 +73,8 @@ class IoWork:
             log.error("comparing failed", **describe(error).fields)
             return False
 
+    def _route(self) -> bool:
+        try:
             routed = route.run(self._router)
         except Exception as error:  # noqa: BLE001 - one of the three places: the study waits for its lease, then again
             log.error("routing failed", **describe(error).fields)
