@@ -111,8 +111,6 @@ class IoWork:
             send.abandon(self._sender, turn, reason.text)
         return True
 
-    def _beat(self, job: Job) -> bool:
-        with self._app.database.write() as session:
     def _ask_again(self) -> bool:
         try:
             return send.ask_again(self._sender)
@@ -120,6 +118,8 @@ class IoWork:
             log.error("asking a destination failed", **describe(error).fields)
             return False
 
+    def _beat(self, job: Job) -> bool:
+        with self._app.database.write() as session:
             return jobs.heartbeat(session, job, self._lease_s)
 
     def _beat_turn(self, turn: Turn) -> bool:
