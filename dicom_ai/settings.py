@@ -166,6 +166,9 @@ class Timeouts(Section):
     dimse_s: Seconds = Field(default=120, description="Between two DIMSE messages.")
     network_s: Seconds = Field(default=120, description="A silent association is aborted after this long.")
     connect_s: Seconds = Field(default=10, description="Opening a connection to a destination.")
+    most_versions: int = Field(
+        default=3, ge=1, description="Reports of one study that leave; a later one is held until a person decides."
+    )
 
 
 class Models(Section):

@@ -29,6 +29,7 @@ COMMANDS: dict[str, str] = {
     "pause": "Hold what would be sent: of all, or of one rule, model or destination.",
     "resume": "Send again what a pause held.",
     "storage": "Say what is kept, why, and how long the disk will do.",
+    "results": "Decide about what is held, and recall what a model has made.",
     "rules": "List, check, export, import and test routing rules.",
     "models": "List and check the models.",
     "measure": "Measure a spinal cord mask made by anyone.",

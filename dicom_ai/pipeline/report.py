@@ -38,7 +38,7 @@ class Reporter:
     """What a report needs.
 
     path: file store path -> file. data_dir: below it analyses are kept, and results are written to `results`.
-    destinations: those a rule that names none sends to.
+    destinations: those a rule that names none sends to. most_versions: reports of a study that leave without a person.
     """
 
     database: Database
@@ -47,6 +47,7 @@ class Reporter:
     analyses: Path
     destinations: tuple[str, ...]
     retries: Retries
+    most_versions: int = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +90,7 @@ def _report(reporter: Reporter, job: Job) -> JobState:
             return JobState.SUPERSEDED
         for part, report in reports:
             _keep(session, reporter, task, part, report.objects)
+        runs.hold_version(session, task.run_id, most=reporter.most_versions)
     log.info("reported", study_uid=task.study_uid, run_id=task.run_id, run=task.number, complete=task.complete)
     return JobState.DONE
 

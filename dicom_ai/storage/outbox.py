@@ -101,6 +101,13 @@ def add(session: Session, *, result_id: int, run_id: int, destination: str) -> N
     session.flush()
 
 
+def add_once(session: Session, *, result_id: int, run_id: int, destination: str) -> None:
+    """Queue one object for one destination, unless that was done before."""
+    known = sa.select(OutboxRow.id).where(OutboxRow.result_id == result_id, OutboxRow.destination == destination)
+    if session.scalars(known).first() is None:
+        add(session, result_id=result_id, run_id=run_id, destination=destination)
+
+
 def claim(
     session: Session, owner: str, *, known: Sequence[str], lease_s: float, caps: Mapping[str, int] | None = None
 ) -> Turn | None:

@@ -10,10 +10,11 @@ from sqlalchemy.orm import Session
 
 from dicom_ai.domain.job import FINISHED, Job, JobKind, JobState
 from dicom_ai.domain.run import Request, RunState, Wanted
-from dicom_ai.storage import audit, holds, jobs, outbox, studies
+from dicom_ai.storage import audit, holds, jobs, outbox, studies, withdrawals
 from dicom_ai.storage.database import lock_study, now
+from dicom_ai.storage.holds import HoldKind, NewHold
 from dicom_ai.storage.jobs import NewJob
-from dicom_ai.storage.tables import JobRow, RunJobRow, RunRow
+from dicom_ai.storage.tables import JobRow, OutboxRow, RunJobRow, RunRow
 
 REPLACED = "newer images or rules replaced it"
 
@@ -141,6 +142,21 @@ def reported(session: Session, job: Job, findings: Mapping[str, Any]) -> bool:
         return False
     run.state, run.reported_at, run.findings = RunState.REPORTED, now(session), dict(findings)
     return True
+
+
+def hold_version(session: Session, run_id: int, *, most: int) -> None:
+    """Hold the results of a run for a person where so many reports of its study have left already."""
+    study_uid = session.get_one(RunRow, run_id).study_uid
+    earlier = (
+        sa.select(RunRow.number)
+        .join(OutboxRow, OutboxRow.run_id == RunRow.id)
+        .where(RunRow.study_uid == study_uid, RunRow.id != run_id, OutboxRow.state.in_(withdrawals.THERE))
+        .distinct()
+    )
+    left = len(session.scalars(earlier).all())
+    if left >= most:
+        reason = f"{left} reports of this study have left already; more need a person's word"
+        holds.hold(session, NewHold(HoldKind.VERSIONS, study_uid, reason, run_id=run_id), who="reporter")
 
 
 def close_failed(session: Session, job: Job, reason: str) -> bool:

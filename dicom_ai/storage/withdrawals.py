@@ -4,7 +4,7 @@ What has not left is cancelled. What has left, or may have, is listed with its d
 with it there: a node cannot take an object back.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -107,3 +107,19 @@ def _withdrawn(result: ResultRow, delivery: OutboxRow, number: int) -> Withdrawn
         why=result.withdrawn_why or "",
         path=result.path or "",
     )
+
+
+def of_model(session: Session, model: str, *, version: str = "", since: float = 0.0) -> Any:
+    """Return the condition for every result that a model had a part in, in reports made since a time.
+
+    version: "" for any. A mask of another model is no part of it; what speaks of the whole study is.
+    """
+    runs = session.execute(sa.select(RunRow.id, RunRow.findings).where(RunRow.reported_at >= since)).all()
+    ids = [run_id for run_id, findings in runs if _names(findings or {}, model, version)]
+    foreign_mask = sa.and_(ResultRow.slot.like("seg:%"), ~ResultRow.slot.startswith(f"seg:{model}:", autoescape=True))
+    return sa.and_(ResultRow.run_id.in_(ids), ~foreign_mask)
+
+
+def _names(findings: Mapping[str, Any], model: str, version: str) -> bool:
+    entries = [series["model"] for report in findings.values() for series in report.get("series", ())]
+    return any(entry["name"] == model and version in ("", entry["version"]) for entry in entries)

@@ -50,6 +50,7 @@ class IoWork:
             analyses=app.analyses,
             destinations=tuple(app.destinations),
             retries=app.retries,
+            most_versions=app.settings.brakes.most_versions,
         )
         self._sender = Sender(app.database, app.files.path, app.destinations, app.retries)
 

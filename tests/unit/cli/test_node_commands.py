@@ -73,7 +73,8 @@ def test_the_status_of_an_unknown_study_is_empty(config: Path) -> None:
     run(db.command, "upgrade", "--config", str(config))
 
     found = json.loads(run(status.command, "--study", "1.2.3", "--json", "--config", str(config)).output)
-    assert found == {"decisions": [], "jobs": [], "runs": [], "results": [], "deliveries": []}
+    assert found
+    assert not any(found.values())
 
 
 @pytest.mark.parametrize(("command", "arguments"), PARTS)

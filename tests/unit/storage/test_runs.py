@@ -6,7 +6,7 @@ from dicom_ai.domain.job import Job, JobState
 from dicom_ai.domain.received import ReceivedInstance
 from dicom_ai.domain.result import ResultIdentity, ResultKind, ResultObject
 from dicom_ai.domain.run import Request, RunState, Wanted
-from dicom_ai.storage import jobs, outbox, results, runs, studies
+from dicom_ai.storage import holds, jobs, outbox, results, runs, studies
 from dicom_ai.storage.database import Database
 from dicom_ai.storage.outbox import OutboxState
 from dicom_ai.storage.runs import Patience
@@ -293,3 +293,27 @@ def test_a_report_that_was_parked_ends_its_run(database: Database, clock: Clock)
         assert runs.settle_parked(session) == [run_id]
 
     assert all_states(database) == [RunState.REPORTED]
+
+
+def test_a_fourth_report_of_a_study_waits_for_a_person(database: Database, clock: Clock) -> None:
+    receive(database)
+    states = []
+    for number in range(1, 5):
+        routed(database, replace(CORD, input_digest=f"{number:064x}"))
+        clock.advance(601)
+        work(database)
+        assert begin(database)
+        report(database, number, f"9.9.{number}")
+        with database.write() as session:
+            runs.hold_version(session, number, most=3)
+            turn = outbox.claim(session, "s", known=("pacs",), lease_s=60)
+            states.append(turn is not None)
+            for delivery in turn.deliveries if turn else ():
+                outbox.sent(session, delivery.id)
+            if turn:
+                outbox.end(session, turn)
+    with database.read() as session:
+        (held,) = holds.open_now(session)
+
+    assert states == [True, True, True, False]
+    assert (held.kind, held.run_id, held.held) == (holds.HoldKind.VERSIONS, 4, 1)
