@@ -26,3 +26,12 @@ class ProcedureStepRow(Table):
     study_uid: Mapped[str] = mapped_column(UID, index=True)
     state: Mapped[str] = mapped_column(WORD)
     at: Mapped[float]
+
+
+class ArchiveCountRow(Table):
+    """What the archive counts of a study, images by series, and since when it has said so."""
+
+    __tablename__ = "archive_counts"
+    study_uid: Mapped[str] = mapped_column(UID, primary_key=True)
+    counted: Mapped[dict[str, Any]]
+    since: Mapped[float]
