@@ -131,8 +131,22 @@ class Brakes(Section):
         description="Studies older than this by StudyDate when they came are kept and explained, not analysed, unless "
         "dicom-ai analyse asks for them; 0: no limit.",
     )
+    rule_rate_factor: float = Field(
+        default=3,
+        ge=0,
+        description="Sending of a rule pauses, and a person is asked, when it takes more series within an hour than so "
+        "many times its busiest hour of the 14 days before; 0: never.",
+    )
+    rule_rate_least: int = Field(
+        default=100,
+        ge=0,
+        description="So few series within an hour never pause a rule; a new rule has only this limit.",
+    )
     most_per_hour: int = Field(
         default=1000, ge=0, description="Objects sent to one destination within an hour, at most; 0: no limit."
+    )
+    most_versions: int = Field(
+        default=3, ge=1, description="Reports of one study that leave; a later one is held until a person decides."
     )
 
 
@@ -152,23 +166,9 @@ class Timeouts(Section):
     """Timeouts of the wire."""
 
     acse_s: Seconds = Field(default=10, description="Association negotiation.")
-    rule_rate_factor: float = Field(
-        default=3,
-        ge=0,
-        description="Sending of a rule pauses, and a person is asked, when it takes more series within an hour than so "
-        "many times its busiest hour of the 14 days before; 0: never.",
-    )
-    rule_rate_least: int = Field(
-        default=100,
-        ge=0,
-        description="So few series within an hour never pause a rule; a new rule has only this limit.",
-    )
     dimse_s: Seconds = Field(default=120, description="Between two DIMSE messages.")
     network_s: Seconds = Field(default=120, description="A silent association is aborted after this long.")
     connect_s: Seconds = Field(default=10, description="Opening a connection to a destination.")
-    most_versions: int = Field(
-        default=3, ge=1, description="Reports of one study that leave; a later one is held until a person decides."
-    )
 
 
 class Models(Section):
