@@ -168,6 +168,18 @@ def _hold(item: "Hold") -> dict[str, Any]:
     }
 
 
+def _delivery(item: "DeliveryStatus") -> dict[str, Any]:
+    return {
+        "destination": item.destination,
+        "kind": item.kind.value,
+        "state": item.state.value,
+        "attempts": item.attempts,
+        "study_uid": item.study_uid,
+        "sop_instance_uid": item.sop_instance_uid,
+        "error": item.error,
+        "identity": item.checked,
+    }
+
 
 def _time(at: float | None) -> str | None:
     return None if at is None else time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(at))
@@ -177,7 +189,6 @@ def _print(name: str, value: Any) -> None:
     if isinstance(value, dict):
         click.echo(f"{name}: {', '.join(f'{number} {state}' for state, number in value.items()) or 'none'}")
     elif isinstance(value, list):
-        "identity": item.checked,
         click.echo(f"{name}:{'' if value else ' none'}")
         for item in value:
             click.echo(
