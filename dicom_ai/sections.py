@@ -5,6 +5,8 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
+from dicom_ai.domain.verdict import USUAL, Thresholds, Verdict
+
 Seconds = Annotated[float, Field(gt=0)]
 Hours = Annotated[float, Field(ge=0)]
 OptionalPath = Annotated[Path | None, BeforeValidator(lambda value: value or None)]  # "" is how TOML says none
@@ -73,3 +75,39 @@ class SyslogSettings(Section):
     )
     certificate: OptionalPath = Field(default=None, description="PEM file of our certificate, where it wants one.")
     key: OptionalPath = Field(default=None, description="PEM file with its private key.")
+
+
+class Findings(Section):
+    """From where on a finding is in doubt: then it is reported with a warning, or held until a person has looked."""
+
+    missing_level: Verdict = Field(
+        default=USUAL.missing_level,
+        description='Findings by level when a level between two found ones is left out: "report", "warn" or "hold".',
+    )
+    repeated_level: Verdict = Field(
+        default=USUAL.repeated_level, description="The same when a level occurs twice, or levels are out of order."
+    )
+    body_part: Verdict = Field(
+        default=USUAL.body_part,
+        description="The same when no level that was found belongs to the part of the spine that the header names.",
+    )
+    area_warn_mm2: tuple[float, float] = Field(
+        default=USUAL.area_warn_mm2,
+        description="A mean CSA outside of these is reported with a warning; healthy adults have 42 to 101 in the neck.",
+    )
+    area_hold_mm2: tuple[float, float] = Field(
+        default=USUAL.area_hold_mm2, description="A mean CSA outside of these is held."
+    )
+    jump_warn_percent: float = Field(
+        gt=0,
+        default=USUAL.jump_warn_percent,
+        description="A CSA that changes by more than this from one slice to the next is reported with a warning.",
+    )
+    jump_hold_percent: float = Field(
+        gt=0, default=USUAL.jump_hold_percent, description="One that changes by more than this is held."
+    )
+
+    @property
+    def thresholds(self) -> Thresholds:
+        """The same for the analysis."""
+        return Thresholds(**{name: getattr(self, name) for name in type(self).model_fields})

@@ -16,7 +16,17 @@ from pydantic import Field, ValidationError, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from dicom_ai.errors import ConfigError
-from dicom_ai.sections import Alarms, Email, OptionalPath, Port, Seconds, Section, SyslogSettings, Webhook
+from dicom_ai.sections import (
+    Alarms,
+    Email,
+    Findings,
+    OptionalPath,
+    Port,
+    Seconds,
+    Section,
+    SyslogSettings,
+    Webhook,
+)
 
 DEFAULT_FILE = Path("/etc/dicom-ai/dicom-ai.toml")
 FILE_VARIABLE = "DICOM_AI_CONFIG"
@@ -275,6 +285,7 @@ class Settings(BaseSettings):
     storage: Storage = Storage()
     timing: Timing = Timing()
     brakes: Brakes = Brakes()
+    findings: Findings = Findings()
     retention: Retention = Retention()
     timeouts: Timeouts = Timeouts()
     models: Models = Models()

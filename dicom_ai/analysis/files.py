@@ -9,6 +9,7 @@ from dicom_ai.analysis.identities import plan_identities
 from dicom_ai.analysis.measure import Measured, measure_study
 from dicom_ai.analysis.series import SeriesAnalysis
 from dicom_ai.analysis.study import StudyReport, study_entry
+from dicom_ai.analysis.verdict import judge
 from dicom_ai.dicom.nifti import write_nifti
 from dicom_ai.domain.image import Volume
 from dicom_ai.domain.output import SR_SLOT
@@ -41,7 +42,8 @@ def write_nifti_results(
     analysis: SeriesAnalysis, out: Path, *, name: str, created_at: datetime
 ) -> tuple[list[Path], dict]:
     """Write the masks of a NIfTI input with its exact affine, overlay and table; return them and the study's entry."""
-    (item,) = measure_study([analysis])
+    judged = judge(measure_study([analysis]))
+    (item,) = judged.measured
     stem = out / f"{name.removesuffix('.gz').removesuffix('.nii')}-{analysis.model.name}"
     image = analysis.source.image
     paths: list[Path] = []
@@ -53,7 +55,7 @@ def write_nifti_results(
                 write_nifti(image.with_voxels(mask), paths[-1])
     identity = plan_identities([], run=1, created_at=created_at)[SR_SLOT]
     paths += _beside(item, stem, created_at.isoformat())
-    return paths, study_entry([item], [], [], identity, complete=True)
+    return paths, study_entry(judged, [], [], identity, complete=True)
 
 
 def _belongs(item: ResultObject, analysis: SeriesAnalysis) -> bool:

@@ -39,6 +39,7 @@ def finding_entry(finding: Finding) -> dict:
         "tracking_id": finding.tracking_id,
         "tracking_uid": finding.tracking_uid,
         "quality": finding.quality.value,
+        "verdict": finding.verdict.value,
         "notes": list(finding.notes),
         "quantities": [_quantity(quantity, site=finding.site) for quantity in finding.quantities],
         "contour": _contour(finding.contour) if finding.contour else None,

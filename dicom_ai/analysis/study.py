@@ -9,21 +9,29 @@ from dicom_ai.analysis.measure import Measured, measure_study
 from dicom_ai.analysis.objects import saved, write_page, write_segs
 from dicom_ai.analysis.series import SeriesAnalysis, SeriesFailure
 from dicom_ai.analysis.study_page import study_page
+from dicom_ai.analysis.verdict import Doubt, Judged, judge
 from dicom_ai.dicom.sr_writer import Evidence, report_header, write_sr
 from dicom_ai.domain.model import ModelReference
 from dicom_ai.domain.output import SR_SLOT, Output, output_of
 from dicom_ai.domain.result import ResultIdentity, ResultObject
 from dicom_ai.domain.study import Series
+from dicom_ai.domain.verdict import USUAL, Thresholds
 from dicom_ai.measurements.csa_plot import levels_entry
 
 
 @dataclass(frozen=True, slots=True)
 class StudyReport:
-    """What a run of a study produced. findings: the study's entry in findings.json."""
+    """What a run of a study produced. findings: the study's entry in findings.json. doubts: the gravest first."""
 
     objects: tuple[ResultObject, ...]
     findings: dict = field(repr=False)
     measured: tuple[Measured, ...] = field(repr=False)
+    doubts: tuple[Doubt, ...] = ()
+
+    @property
+    def found(self) -> bool:
+        """Whether a model found what it looks for, in any series."""
+        return any(item.analysis.segmentation.segments for item in self.measured)
 
 
 def report_study(
@@ -33,16 +41,18 @@ def report_study(
     identities: Mapping[str, ResultIdentity],
     out: Path,
     complete: bool,
+    thresholds: Thresholds = USUAL,
 ) -> StudyReport:
     """Measure a study and write its SEGs and its SR into a folder.
 
     analyses: the finished series; failures: the routed series that have none. At least one of them has DICOM headers.
     complete: False when the report is made without waiting for every routed series (SR CompletionFlag PARTIAL).
     """
-    measured = measure_study(analyses)
+    judged = judge(measure_study(analyses), thresholds)
+    measured = judged.measured
     segs = [seg for item in measured for seg in write_segs(item.analysis, identities, out)]
     sr = _written_sr(measured, failures, segs, identity=identities[SR_SLOT], out=out, complete=complete)
-    entry = study_entry(measured, failures, (*segs, sr), identities[SR_SLOT], complete)
+    entry = study_entry(judged, failures, (*segs, sr), identities[SR_SLOT], complete)
     evidence = _evidence(measured, failures, segs)
     header = report_header(evidence)
     pages = write_page(
@@ -54,22 +64,25 @@ def report_study(
         out=out,
     )
     entry["objects"] += [_object_entry(item) for item in pages]
-    return StudyReport((*segs, sr, *pages), entry, measured)
+    return StudyReport((*segs, sr, *pages), entry, measured, judged.doubts)
 
 
 def study_entry(
-    measured: Sequence[Measured],
+    judged: Judged,
     failures: Sequence[SeriesFailure],
     objects: Sequence[ResultObject],
     identity: ResultIdentity,
     complete: bool,
 ) -> dict:
     """Return the study's entry in findings.json."""
+    measured = judged.measured
     return {
         "study_uid": _study_uid(measured, failures),
         "run": identity.run,
         "complete": complete,
         "created_at": identity.created_at.isoformat(),
+        "verdict": judged.verdict.value,
+        "doubts": [_doubt_entry(doubt) for doubt in judged.doubts],
         "notes": study_notes(measured, failures),
         "objects": [_object_entry(item) for item in objects],
         "series": [_series_entry(item) for item in measured] + [_failure_entry(item) for item in failures],
@@ -133,6 +146,15 @@ def _looked_at(measured: Sequence[Measured], failures: Sequence[SeriesFailure]) 
     """Return every series of the study once, those that became images first."""
     series = [item.analysis.series for item in measured] + [item.series for item in failures]
     return list({one.series_uid: one for one in series if one is not None}.values())
+
+
+def _doubt_entry(doubt: Doubt) -> dict:
+    return {
+        "verdict": doubt.verdict.value,
+        "series_uid": doubt.series_uid,
+        "site": doubt.site,
+        "reason": doubt.reason,
+    }
 
 
 def _object_entry(item: ResultObject) -> dict:

@@ -121,6 +121,7 @@ def _study(app: "App", study_uid: str) -> dict[str, Any]:
                     "reason": item.reason,
                     "complete": item.complete,
                     "reported_at": _time(item.reported_at),
+                    "not_sent": runs.findings(session, item.id).get("on", {}).get("kept_here", ""),
                 }
                 for item in runs.all_of(session, study_uid)
             ],

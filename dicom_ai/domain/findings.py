@@ -5,6 +5,8 @@ from enum import StrEnum
 
 import numpy as np
 
+from dicom_ai.domain.verdict import Verdict
+
 
 class StructureKind(StrEnum):
     """What a segment or finding is. dicom/codes.py gives each its coded concept."""
@@ -138,3 +140,4 @@ class Finding:
     notes: tuple[str, ...] = ()
     contour: Contour | None = None
     segment_number: int | None = None
+    verdict: Verdict = Verdict.REPORT

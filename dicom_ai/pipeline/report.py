@@ -2,6 +2,9 @@
 
 The identities of the objects are saved before anything is written; objects, rows and the end of the run are one
 transaction. A crash anywhere between leaves the run as it was, and the next try makes the same objects.
+
+Findings in grave doubt hold the run until a person has looked at it. A report that only says that nothing was found, or
+that something failed, leaves the node where the study was ordered as spine; else it is shown in the node.
 """
 
 from collections.abc import Callable, Sequence
@@ -19,14 +22,19 @@ from dicom_ai.analysis.study import StudyReport, report_study
 from dicom_ai.dicom.kept_series import read_series
 from dicom_ai.dicom.take_over import take_over_identity
 from dicom_ai.domain.job import Job, JobState
+from dicom_ai.domain.output import SR_SLOT
 from dicom_ai.domain.result import ResultKind, ResultObject
 from dicom_ai.domain.retries import Retries
 from dicom_ai.domain.study import Series
+from dicom_ai.domain.verdict import USUAL, Thresholds, Verdict
 from dicom_ai.errors import DicomAiError, RejectedInput, Unavailable
-from dicom_ai.storage import folders, jobs, outbox, results, runs, studies, versions
+from dicom_ai.routing.anatomy_score import ordered_as_spine
+from dicom_ai.storage import folders, holds, jobs, outbox, results, runs, studies, versions
 from dicom_ai.storage.database import Database, Session
+from dicom_ai.storage.holds import HoldKind, NewHold
 from dicom_ai.storage.runs import Member, ReportTask
 
+NOT_ORDERED = "nothing was found, and the study was not ordered as spine: shown in the node, and not sent"
 UNFINISHED = "not finished when the report was due"
 RESULTS = "results"
 
@@ -39,6 +47,7 @@ class Reporter:
 
     path: file store path -> file. data_dir: below it analyses are kept, and results are written to `results`.
     destinations: those a rule that names none sends to. most_versions: reports of a study that leave without a person.
+    thresholds: from where on a finding is in doubt.
     """
 
     database: Database
@@ -48,6 +57,7 @@ class Reporter:
     destinations: tuple[str, ...]
     retries: Retries
     most_versions: int = 3
+    thresholds: Thresholds = USUAL
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +99,7 @@ def _report(reporter: Reporter, job: Job) -> JobState:
         if not runs.reported(session, job, findings):
             return JobState.SUPERSEDED
         for part, report in reports:
-            _keep(session, reporter, task, part, report.objects)
+            _keep(session, reporter, task, part, report)
         runs.hold_version(session, task.run_id, most=reporter.most_versions)
     log.info("reported", study_uid=task.study_uid, run_id=task.run_id, run=task.number, complete=task.complete)
     return JobState.DONE
@@ -126,10 +136,25 @@ def _write(reporter: Reporter, task: ReportTask, part: _Part) -> StudyReport:
         identities = results.save_identities(session, task.run_id, planned, shadow=part.shadow)
         newest = versions.newest_path(session, task.study_uid)
     with folders.new_folder(reporter.data_dir / part.folder) as out:
-        report = report_study(analyses, failures, identities=identities, out=out, complete=task.complete)
+        report = report_study(
+            analyses,
+            failures,
+            identities=identities,
+            out=out,
+            complete=task.complete,
+            thresholds=reporter.thresholds,
+        )
+        replaces = identities[SR_SLOT].predecessor is not None
+        if not (report.found or replaces or _ordered_as_spine(analyses, failures)):
+            report.findings["kept_here"] = NOT_ORDERED
         for item in report.objects if newest else ():  # a study may have been corrected image by image
             take_over_identity(item.path, reporter.path(newest or ""))
         return report
+
+
+def _ordered_as_spine(analyses: Sequence[SeriesAnalysis], failures: Sequence[SeriesFailure]) -> bool:
+    series = [*(one.series for one in analyses), *(one.series for one in failures)]
+    return any(ordered_as_spine(one.header) for one in series if one is not None)
 
 
 def _series(reporter: Reporter, study_uid: str, series_uid: str) -> Series | str:
@@ -151,13 +176,19 @@ def _failure(member: Member, series: Series | str, task: ReportTask) -> SeriesFa
     return SeriesFailure(member.series_uid, member.rule, member.model, state, reason, series)
 
 
-def _keep(session: Session, reporter: Reporter, task: ReportTask, part: _Part, objects: Sequence[ResultObject]) -> None:
-    """Note where the objects lie, and queue each for its destinations."""
-    for item in objects:
+def _keep(session: Session, reporter: Reporter, task: ReportTask, part: _Part, report: StudyReport) -> None:
+    """Note where the objects lie, queue each for its destinations, and hold them where findings are in grave doubt."""
+    for item in report.objects:
         path = f"{part.folder}/{item.path.name}"
         result_id = results.written(session, task.run_id, item, path=path)
+        if "kept_here" in report.findings:
+            continue
         for destination in sorted(_destinations(part, item, reporter.destinations)):
             outbox.add(session, result_id=result_id, run_id=task.run_id, destination=destination)
+    reasons = dict.fromkeys(doubt.reason for doubt in report.doubts if doubt.verdict is Verdict.HOLD)
+    if reasons and not part.shadow:
+        new = NewHold(HoldKind.FINDING, task.study_uid, "; ".join(reasons), run_id=task.run_id)
+        holds.hold(session, new, who="reporter")
 
 
 def _destinations(part: _Part, item: ResultObject, default: tuple[str, ...]) -> set[str]:

@@ -51,6 +51,7 @@ class IoWork:
             destinations=tuple(app.destinations),
             retries=app.retries,
             most_versions=app.settings.brakes.most_versions,
+            thresholds=app.settings.findings.thresholds,
         )
         self._sender = Sender(app.database, app.files.path, app.destinations, app.retries)
 

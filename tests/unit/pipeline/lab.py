@@ -14,6 +14,7 @@ from dicom_ai.domain.destination import Destination
 from dicom_ai.domain.job import Job, JobState
 from dicom_ai.domain.received import ReceivedInstance, Recorded
 from dicom_ai.domain.retries import Retries
+from dicom_ai.domain.verdict import USUAL, Thresholds
 from dicom_ai.errors import ModelError, WorkerLost
 from dicom_ai.inference.predictor import Way
 from dicom_ai.pipeline.analyse import Analyst
@@ -43,6 +44,7 @@ class Lab:
     at: float = 1_000_000.0
     models: tuple[str, ...] = ("cord",)
     max_study_age_days: float = 0
+    thresholds: Thresholds = USUAL
     rule_rate_factor: float = 0
     predictor: BrightCord = field(default_factory=lambda: BrightCord("cord"))
     broken_disk: bool = False
@@ -82,7 +84,15 @@ class Lab:
     @property
     def reporter(self) -> Reporter:
         data_dir = self._kept_in.parent
-        return Reporter(self.database, self.files.path, data_dir, self.files.root / "analyses", ("pacs",), RETRIES)
+        return Reporter(
+            database=self.database,
+            path=self.files.path,
+            data_dir=data_dir,
+            analyses=self.files.root / "analyses",
+            destinations=("pacs",),
+            retries=RETRIES,
+            thresholds=self.thresholds,
+        )
 
     def sender(self, destination: Destination) -> Sender:
         return Sender(self.database, self.files.path, {destination.name: destination}, RETRIES)

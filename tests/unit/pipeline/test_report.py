@@ -1,16 +1,22 @@
+import pytest
+import sqlalchemy as sa
 from pydicom import dcmread
 
 from dicom_ai.domain.job import JobState
+from dicom_ai.domain.verdict import Thresholds
+from dicom_ai.errors import ModelError
 from dicom_ai.pipeline import analyse, report, route
-from dicom_ai.storage import outbox, results, runs
+from dicom_ai.storage import holds, outbox, results, runs
+from dicom_ai.storage.holds import HoldKind
 from dicom_ai.storage.outbox import OutboxState
+from dicom_ai.storage.tables import OutboxRow
 from tests.predictors import BrightCord
 from tests.unit.pipeline.lab import SERIES, STUDY, Lab
 
 
-def analysed(lab: Lab, **rule: object) -> None:
+def analysed(lab: Lab, ordered: str = "", **rule: object) -> None:
     lab.rule(**rule)  # type: ignore[arg-type]
-    lab.receive()
+    lab.receive(StudyDescription=ordered)
     lab.advance(30)
     route.run(lab.router)
     analyse.run(lab.analyst, lab.claim("gpu"))
@@ -111,3 +117,67 @@ def test_a_report_that_keeps_failing_ends_its_run_with_the_reason(lab: Lab) -> N
     assert states == [JobState.QUEUED, JobState.QUEUED, JobState.FAILED]
     assert run.state.value == "reported"
     assert run.reason.startswith("given up after 3 tries")
+
+
+def kept_here(lab: Lab) -> str | None:
+    (run,) = lab.look(runs.all_of, STUDY)
+    reason: str | None = lab.look(runs.findings, run.id)["on"].get("kept_here")
+    return reason
+
+
+def find_nothing(lab: Lab, *, ordered: str) -> None:
+    lab.predictor = BrightCord(error=ModelError("weights.onnx: SHA-256 differs"))
+    analysed(lab, ordered=ordered)
+    reported(lab)
+
+
+def test_a_failure_is_sent_where_the_study_was_ordered_as_spine(lab: Lab) -> None:
+    find_nothing(lab, ordered="MRI C SPINE")
+
+    assert lab.look(outbox.counts) == {OutboxState.WAITING: 1}
+    assert kept_here(lab) is None
+
+
+@pytest.mark.parametrize("ordered", ["MRI BRAIN", ""])
+def test_a_failure_is_only_shown_in_the_node_where_it_was_not(lab: Lab, ordered: str) -> None:
+    find_nothing(lab, ordered=ordered)
+
+    assert lab.look(outbox.counts) == {}
+    assert [kind for kind, _ in objects(lab)] == ["sr"]
+    assert (
+        kept_here(lab) == "nothing was found, and the study was not ordered as spine: shown in the node, and not sent"
+    )
+
+
+def test_that_nothing_is_found_any_more_is_sent_where_something_was_sent_before(lab: Lab) -> None:
+    analysed(lab, ordered="MRI BRAIN")
+    reported(lab)
+    with lab.database.write() as session:
+        for row in session.scalars(sa.select(OutboxRow)):
+            outbox.sent(session, row.id)
+    lab.predictor = BrightCord(refuses="too thick")
+    lab.receive(images=2, first=6)
+    lab.advance(30)
+    route.run(lab.router)
+    analyse.run(lab.analyst, lab.claim("gpu"))
+    reported(lab)
+
+    assert lab.look(outbox.counts)[OutboxState.WAITING] == 1
+
+
+def test_findings_in_grave_doubt_are_held_with_the_reason(lab: Lab) -> None:
+    lab.thresholds = Thresholds(area_hold_mm2=(10.0, 50.0))
+    analysed(lab)
+    reported(lab)
+
+    (hold,) = lab.look(holds.open_now)
+    assert (hold.kind, hold.held, hold.decisions) == (HoldKind.FINDING, 2, ("discard", "release"))
+    assert hold.reason == "the mean CSA of 100.0 mm2 is outside of 10 to 50 mm2"
+
+
+def test_doubtful_findings_of_a_rule_in_shadow_hold_nothing(lab: Lab) -> None:
+    lab.thresholds = Thresholds(area_hold_mm2=(10.0, 50.0))
+    analysed(lab, state="shadow")
+    reported(lab)
+
+    assert lab.look(holds.open_now) == ()
