@@ -65,6 +65,11 @@ class App:
         return Patience(timing.study_quiet_s, timing.association_stale_s, timing.report_limit_s)
 
     @property
+    def archive(self) -> Destination | None:
+        """The PACS that is asked how many images a series has, if any."""
+        return self.destinations.get(self.settings.completion.archive)
+
+    @property
     def limits(self) -> Limits:
         """How long things are kept."""
         keep = self.settings.retention

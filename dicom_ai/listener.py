@@ -12,6 +12,7 @@ import structlog
 from dicom_ai.dimse.datastream import Truncated
 from dicom_ai.dimse.scp import Caller, CommitmentReport, Handlers, Limits, Peer, Scp, StoreAnswer, StoreRequest
 from dicom_ai.dimse.tls import server_context
+from dicom_ai.domain.announcement import Announcement
 from dicom_ai.errors import (
     ConfigError,
     DicomAiError,
@@ -23,7 +24,7 @@ from dicom_ai.errors import (
 )
 from dicom_ai.pipeline import receive
 from dicom_ai.settings import Settings
-from dicom_ai.storage import associations
+from dicom_ai.storage import associations, confirmations, evidence
 from dicom_ai.storage.database import Database
 from dicom_ai.storage.files import FileStore
 
@@ -59,7 +60,9 @@ class Listener:
         self._scp = Scp(
             settings.node.ae_title,
             [Peer(peer.ae_title, peer.addresses) for peer in settings.peers],
-            Handlers(self._open_part, self._store, self._closed, self._committed, self._refused),
+            Handlers(
+                self._open_part, self._store, self._closed, self._committed, self._refused, self._announced
+            ),
             limits=Limits(
                 acse_timeout_s=settings.timeouts.acse_s,
                 dimse_timeout_s=settings.timeouts.dimse_s,
@@ -131,10 +134,10 @@ class Listener:
         log.debug("received", outcome=recorded.value)
         return StoreAnswer()
 
-    def _closed(self, caller: Caller) -> None:
+    def _closed(self, caller: Caller, released: bool) -> None:
         try:
             with self._database.write() as session:
-                associations.closed(session, caller.id)
+                associations.closed(session, caller.id, released=released)
         except Unavailable as error:
             self.log.warning("association not closed in the index; it goes stale", reason=str(error))
 
@@ -148,6 +151,16 @@ class Listener:
             committed=len(report.committed),
             failed=len(report.failed),
         )
+
+    def _announced(self, said: Announcement) -> bool:
+        try:
+            with self._database.write() as session:
+                evidence.announce(session, said)
+        except Unavailable as error:
+            self.log.warning("what a peer says of a study could not be noted", reason=str(error))
+            return False
+        self.log.info("announced", study_uid=said.study_uid, step=said.step, state=said.state, series=len(said.series))
+        return True
 
     def _beat(self) -> None:
         """Show every few seconds which associations are open, so that a killed process's go stale."""

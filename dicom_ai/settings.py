@@ -132,6 +132,16 @@ class Timing(Section):
     )
 
 
+class Completion(Section):
+    """How the node knows that a study is complete before the quiet times of [timing] have passed."""
+
+    archive: str = Field(
+        default="",
+        description="Destination (c_store or stow_rs) of the PACS that forwards studies; it is asked how many images "
+        "each series has. The clocks and time zones of scanners and node must agree. Empty: nobody is asked.",
+    )
+
+
 class Brakes(Section):
     """What keeps a migration or a wrong rule from flooding an archive."""
 
@@ -284,6 +294,7 @@ class Settings(BaseSettings):
     destinations: tuple[DestinationSettings, ...] = ()
     storage: Storage = Storage()
     timing: Timing = Timing()
+    completion: Completion = Completion()
     brakes: Brakes = Brakes()
     findings: Findings = Findings()
     retention: Retention = Retention()
@@ -304,6 +315,8 @@ class Settings(BaseSettings):
         for name in names:
             if names.count(name) > 1:
                 raise ValueError(f"two destinations are named {name!r}")
+        if self.completion.archive and self.completion.archive not in names:
+            raise ValueError(f"completion.archive: there is no destination {self.completion.archive!r}")
         return self
 
     @property

@@ -91,6 +91,8 @@ def _study(app: "App", study_uid: str) -> dict[str, Any]:
 
     with app.database.read() as session:
         return {
+            "held": _held(session, study_uid),
+            "complete": _complete(session, study_uid),
             "decisions": [
                 {
                     "series_uid": item.series_uid,
@@ -138,21 +140,23 @@ def _study(app: "App", study_uid: str) -> dict[str, Any]:
         }
 
 
-def _delivery(item: "DeliveryStatus") -> dict[str, Any]:
-    return {
-        "destination": item.destination,
-        "kind": item.kind.value,
-        "state": item.state.value,
-        "attempts": item.attempts,
-        "study_uid": item.study_uid,
-        "sop_instance_uid": item.sop_instance_uid,
-        "error": item.error,
-    }
-
 def _held(session: "Session", study_uid: str) -> list[dict[str, Any]]:
     from dicom_ai.storage import holds
 
     return [_hold(item) for item in holds.of_study(session, study_uid)]
+
+
+def _complete(session: "Session", study_uid: str) -> list[dict[str, Any]]:
+    from dicom_ai.storage import evidence
+
+    return [
+        {
+            "of": f"series {item.series_uid}" if item.series_uid else "study",
+            "images": item.images,
+            "because": item.evidence or "not complete yet",
+        }
+        for item in evidence.shown(session, study_uid)
+    ]
 
 
 def _hold(item: "Hold") -> dict[str, Any]:

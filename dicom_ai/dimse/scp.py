@@ -17,9 +17,13 @@ from pynetdicom.pdu_primitives import A_ASSOCIATE
 
 from dicom_ai.dimse import acceptor, contexts, library
 from dicom_ai.dimse.acceptor import Part, ReceivingServer
+from dicom_ai.dimse.announcing import announcement, announcement_contexts
 from dicom_ai.dimse.tls import TlsReceivingServer
+from dicom_ai.domain.announcement import Announcement
+from dicom_ai.errors import MissingIdentity
 
 SUCCESS = 0x0000
+INVALID_ATTRIBUTE_VALUE, RESOURCE_LIMITATION = 0x0106, 0x0213  # PS3.7 C
 COMMENT_LENGTH = 64
 
 # A-ASSOCIATE-RJ (PS3.8 9.3.4): result, source, reason
@@ -92,15 +96,17 @@ class Handlers:
 
     open_part: (caller, SOP class UID, SOP instance UID, transfer syntax UID) -> where the bytes go.
     store: a whole object -> the answer. Success may be answered only when the object is safe on disk.
-    closed: an association that had been admitted is over. committed: an archive reports on a storage commitment.
-    refused: (calling AE title, address, reason) of a caller that was not admitted.
+    closed: an association that had been admitted is over; True: it was released in order. committed: an archive reports
+    on a storage commitment. refused: (calling AE title, address, reason) of a caller that was not admitted. announced:
+    another system says what a study has; False where that cannot be noted now.
     """
 
     open_part: Callable[[Caller, str, str, str], Part]
     store: Callable[[StoreRequest], StoreAnswer]
-    closed: Callable[[Caller], None]
+    closed: Callable[[Caller, bool], None]
     committed: Callable[[CommitmentReport], None]
     refused: Callable[[str, str, str], None]
+    announced: Callable[[Announcement], bool]
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,10 +131,11 @@ class Scp:
         self._handlers = handlers
         self._limits = limits
         self._callers: dict[Association, Caller] = {}
+        self._released: set[Association] = set()
         self._lock = threading.Lock()
         self._servers: list[tuple[ReceivingServer, threading.Thread]] = []
         self._ae = AE(ae_title=self._ae_title)
-        self._ae.supported_contexts = contexts.acceptor_contexts()
+        self._ae.supported_contexts = [*contexts.acceptor_contexts(), *announcement_contexts()]
         self._ae.maximum_pdu_size = acceptor.MAXIMUM_PDU
         self._ae.acse_timeout = limits.acse_timeout_s
         self._ae.dimse_timeout = limits.dimse_timeout_s
@@ -158,7 +165,7 @@ class Scp:
             lost = [self._callers.pop(association) for association in dead]
             alive = tuple(self._callers.values())
         for caller in lost:
-            self._handlers.closed(caller)
+            self._handlers.closed(caller, False)
         return alive
 
     def stop(self, grace_s: float = 10) -> None:
@@ -183,6 +190,9 @@ class Scp:
             (evt.EVT_C_ECHO, lambda event: SUCCESS),
             (evt.EVT_C_STORE, self._store),
             (evt.EVT_N_EVENT_REPORT, self._event_report),
+            (evt.EVT_N_CREATE, self._announced),
+            (evt.EVT_N_SET, self._announced),
+            (evt.EVT_RELEASED, self._note_release),
             (evt.EVT_CONN_CLOSE, self._closed),
         ]
 
@@ -252,12 +262,31 @@ class Scp:
         )
         return SUCCESS, None
 
+    def _announced(self, event: evt.Event) -> tuple[int, Dataset | None]:
+        """Take an IAN or MPPS; it is answered with success when it is noted, or cannot be of use to anybody."""
+        request = cast(Any, event.request)
+        creating = event.event == evt.EVT_N_CREATE
+        sop_class = request.AffectedSOPClassUID if creating else request.RequestedSOPClassUID
+        instance = request.AffectedSOPInstanceUID if creating else request.RequestedSOPInstanceUID
+        content = event.attribute_list if creating else event.modification_list
+        try:
+            noted = self._handlers.announced(announcement(str(sop_class), str(instance or ""), content))
+        except MissingIdentity:
+            return INVALID_ATTRIBUTE_VALUE, None
+        return (SUCCESS if noted else RESOURCE_LIMITATION), content
+
+    def _note_release(self, event: evt.Event) -> None:
+        with self._lock:
+            self._released.add(event.assoc)
+
     def _closed(self, event: evt.Event) -> None:
         acceptor.end_of_connection(event)
         with self._lock:
             caller = self._callers.pop(event.assoc, None)
+            released = event.assoc in self._released
+            self._released.discard(event.assoc)
         if caller is not None:
-            self._handlers.closed(caller)
+            self._handlers.closed(caller, released)
 
 
 def _plain_address(address: str) -> str:

@@ -2,8 +2,9 @@
 
 from dataclasses import dataclass
 
-from dicom_ai.storage import holds, runs, studies, versions
+from dicom_ai.storage import evidence, holds, runs, studies, versions
 from dicom_ai.storage.database import Database
+from dicom_ai.storage.evidence import LOOK_S, SETTLE_S
 from dicom_ai.storage.holds import HELD_AGAIN_S, HoldKind
 from dicom_ai.storage.runs import Patience
 
@@ -12,7 +13,7 @@ from dicom_ai.storage.runs import Patience
 class Completed:
     """What a look at the database found, and runs whose report was queued.
 
-    studies_due: those to compare, to route, or to ask a destination about again.
+    studies_due: those to compare, to route, to ask a destination about again, or to look at for evidence.
     """
 
     studies_due: tuple[str, ...]
@@ -29,5 +30,6 @@ def run(database: Database, *, series_quiet_s: float, patience: Patience) -> Com
         runs.reopen_partial(session)
         begun = runs.begin_due_reports(session, patience)
         due = {*versions.waiting(session), *studies.unrouted(session, quiet_s=series_quiet_s)}
+        due.update(evidence.waiting(session, settle_s=SETTLE_S, look_s=LOOK_S))
         due.update(holds.stale(session, HoldKind.DESTINATION, every_s=HELD_AGAIN_S))
     return Completed(tuple(due), tuple(begun))

@@ -116,7 +116,9 @@ def _look_at(router: Router, study_uid: str, kept: tuple[KeptSeries, ...]) -> _S
             readable[series.series_uid] = read_series(study_uid, series.series_uid, paths)
         except RejectedInput as error:
             unreadable[series.series_uid] = str(error)
-    ready = frozenset(series.series_uid for series in kept if series.routed or series.last_received_at <= before)
+    ready = frozenset(
+        series.series_uid for series in kept if series.routed or series.evidence or series.last_received_at <= before
+    )
     return _Study(study_uid, kept, ready, readable, unreadable, gone)
 
 
@@ -209,10 +211,17 @@ def _wanted(
             input_digest=kept[series_uid].digest,
             requests=tuple(_request(rule) for rule in by_rules),
             priority=max(rule.priority for rule in by_rules) + urgent,
-            not_before=kept[series_uid].last_received_at + max(rule.series_quiet_s or 0 for rule in by_rules),
+            not_before=_not_before(kept[series_uid], by_rules),
         )
         for (series_uid, model), by_rules in taken.items()
     )
+
+
+def _not_before(series: KeptSeries, by_rules: Sequence[Rule]) -> float:
+    """Return before when an analysis must not start: rules may ask for a longer quiet time, unless it is known to be whole."""
+    if series.evidence:
+        return 0.0
+    return series.last_received_at + max(rule.series_quiet_s or 0 for rule in by_rules)
 
 
 def _request(rule: Rule) -> Request:

@@ -66,12 +66,12 @@ def beat(session: Session, association_ids: Sequence[str]) -> None:
     )
 
 
-def closed(session: Session, association_id: str) -> None:
-    """Note that an association ended, whichever way."""
+def closed(session: Session, association_id: str, *, released: bool = False) -> None:
+    """Note that an association ended: in order (released), or by an abort or a broken connection."""
     session.execute(
         sa.update(AssociationRow)
         .where(AssociationRow.id == association_id, AssociationRow.closed_at.is_(None))
-        .values(closed_at=now(session))
+        .values(closed_at=now(session), released=released)
     )
 
 

@@ -10,11 +10,11 @@ from sqlalchemy.orm import Session
 
 from dicom_ai.domain.job import FINISHED, Job, JobKind, JobState
 from dicom_ai.domain.run import Request, RunState, Wanted
-from dicom_ai.storage import audit, holds, jobs, outbox, studies, withdrawals
+from dicom_ai.storage import audit, evidence, holds, jobs, outbox, studies, withdrawals
 from dicom_ai.storage.database import lock_study, now
 from dicom_ai.storage.holds import HoldKind, NewHold
 from dicom_ai.storage.jobs import NewJob
-from dicom_ai.storage.tables import JobRow, OutboxRow, RunJobRow, RunRow
+from dicom_ai.storage.tables import JobRow, OutboxRow, RunJobRow, RunRow, StudyRow
 
 REPLACED = "newer images or rules replaced it"
 
@@ -280,6 +280,7 @@ def _begin_report(session: Session, run: RunRow, patience: Patience) -> bool:
     for row, job in members:
         row.included = JobState(job.state) in FINISHED
     run.state, run.complete = RunState.REPORTING, complete
+    evidence.note_quiet(session, session.get_one(StudyRow, run.study_uid))
     new = NewJob(JobKind.REPORT, run_id=run.id, study_uid=run.study_uid, identity=(str(run.id),), priority=1000)
     jobs.enqueue(session, new)
     return True

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session, aliased
 
 from dicom_ai.domain.received import ReceivedInstance, Recorded
-from dicom_ai.storage import associations, audit, holdings, holds, versions
+from dicom_ai.storage import associations, audit, evidence, holdings, holds, versions
 from dicom_ai.storage.database import lock_study, now
 from dicom_ai.storage.holdings import AGAIN, CONFLICT, KEPT, OWN, SPARE
 from dicom_ai.storage.holds import HoldKind, NewHold
@@ -22,7 +22,7 @@ class KeptSeries:
 
     paths: of its images, relative to the file store, in the order of arrival. digest: over UIDs and bytes, in hex.
     routed: routing has seen these very images; seen_before: it has seen the series at all. deleted: how many more
-    images it had, which retention has deleted.
+    images it had, which retention has deleted. evidence: why no more images are expected; "" while that is not known.
     """
 
     study_uid: str
@@ -34,6 +34,7 @@ class KeptSeries:
     seen_before: bool
     last_received_at: float
     deleted: int = 0
+    evidence: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,6 +157,8 @@ def mark_routed(session: Session, series: KeptSeries, *, facts: Mapping[str, Any
     row = session.get_one(SeriesRow, (series.study_uid, series.series_uid))
     row.routed_revision = series.revision
     row.input_digest = series.digest
+    if row.revision == series.revision:
+        evidence.note_quiet(session, row)
     if facts is not None:
         row.facts = dict(facts)
 
@@ -192,12 +195,15 @@ def ask_for(session: Session, study_uid: str, *, who: str) -> bool:
 
 
 def is_quiet(session: Session, study_uid: str, *, quiet_s: float, stale_s: float) -> bool:
-    """Say whether a study may be reported: every series routed, quiet long enough, no association delivering it.
+    """Say whether a study may be reported: every series routed, and no more images expected.
 
-    quiet_s: the node's own; a rule's choice, kept with the study, goes before it.
+    That is known by evidence, or the study was quiet long enough and no association delivers it. quiet_s: the node's
+    own; a rule's choice, kept with the study, goes before it.
     """
     study = session.get_one(StudyRow, study_uid)
     wait_s = quiet_s if study.quiet_s is None else study.quiet_s
+    if evidence.is_proven(study) and not is_open(session, study_uid):
+        return True
     return (
         study.last_received_at <= now(session) - wait_s
         and not is_open(session, study_uid)
@@ -332,6 +338,7 @@ def _kept_series(session: Session, row: SeriesRow) -> KeptSeries:
         seen_before=row.routed_revision > 0,
         last_received_at=row.last_received_at,
         deleted=_deleted(session, row),
+        evidence=(row.evidence or "") if evidence.is_proven(row) else "",
     )
 
 

@@ -8,8 +8,9 @@ from dicom_ai.app import App
 from dicom_ai.domain.job import Job
 from dicom_ai.errors import Unavailable
 from dicom_ai.inference.manifest import read_manifest
-from dicom_ai.pipeline import compare, report, route, send
+from dicom_ai.pipeline import compare, evidence, report, route, send
 from dicom_ai.pipeline.compare import Comparer
+from dicom_ai.pipeline.evidence import Observer
 from dicom_ai.pipeline.report import Reporter
 from dicom_ai.pipeline.route import Router
 from dicom_ai.pipeline.send import Sender
@@ -33,6 +34,13 @@ class IoWork:
         self._lease_s = timing.lease_s
         self.owner = new_owner()
         self._comparer = Comparer(app.database, app.files.path, timing.lease_s)
+        self._observer = Observer(
+            database=app.database,
+            path=app.files.path,
+            archive=app.archive,
+            settled_s=timing.study_quiet_s,
+            association_stale_s=timing.association_stale_s,
+        )
         self._router = Router(
             database=app.database,
             path=app.files.path,
@@ -56,11 +64,11 @@ class IoWork:
         self._sender = Sender(app.database, app.files.path, app.destinations, app.retries)
 
     def run_due(self) -> None:
-        """Compare, route, report and send until nothing is due."""
+        """Compare, route, report, send and look for evidence until nothing is due."""
         if not self._app.files.present:
             log.warning("the data folder is empty: is its volume mounted? Work waits")
             return
-        while self._compare() or self._route() or self._report() or self._send() or self._ask_again():
+        while self._compare() or self._route() or self._report() or self._send() or self._ask_again() or self._look():
             pass
 
     def stop(self) -> None:
@@ -112,6 +120,13 @@ class IoWork:
             log.error("sending failed", destination=turn.destination, **reason.fields)
             send.abandon(self._sender, turn, reason.text)
         return True
+
+    def _look(self) -> bool:
+        try:
+            return evidence.run(self._observer) is not None
+        except Exception as error:  # noqa: BLE001 - one of the three places: the quiet times decide then
+            log.error("looking for evidence failed", **describe(error).fields)
+            return False
 
     def _ask_again(self) -> bool:
         try:
