@@ -4,7 +4,9 @@ To add a command: write dicom_ai/cli/<verb>.py with a click command or group nam
 Exit status: 0 done, 1 refused or failed, 2 misused.
 """
 
+import os
 import sys
+import threading
 from importlib import import_module
 
 import click
@@ -67,4 +69,7 @@ def main() -> None:
         command_line()(standalone_mode=True)
     except DicomAiError as error:
         click.echo(f"dicom-ai: {error}", err=True)
+        if threading.active_count() > 1:  # of a node that failed: the exit would wait for them, and nobody restart it
+            sys.stdout.flush()
+            os._exit(1)
         sys.exit(1)

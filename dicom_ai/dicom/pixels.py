@@ -1,6 +1,8 @@
 """Stored pixels as physical values: decoded, masked to the stored bits, MONOCHROME1 inverted, modality LUT applied."""
 
 import hashlib
+import math
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +17,8 @@ from dicom_ai.domain.study import Instance
 from dicom_ai.errors import UnreadablePixels
 
 _GREY = frozenset({"MONOCHROME1", "MONOCHROME2"})
+MOST_PIXELS = 1 << 30
+"""Pixels of an object, all frames together: a compressed object of some bytes may say that it has more."""
 
 
 def check_grey(instance: Instance) -> None:
@@ -26,6 +30,7 @@ def check_grey(instance: Instance) -> None:
         raise UnreadablePixels(f"{samples} samples per pixel ({photometric}): a colour image")
     if photometric not in _GREY:
         raise UnreadablePixels(f"photometric interpretation {photometric or 'is absent'}: not a grey image")
+    _check_size([_text(instance, keyword) for keyword in ("Rows", "Columns", "NumberOfFrames")])
 
 
 def read_frames(instance: Instance) -> np.ndarray:
@@ -56,6 +61,7 @@ def pixel_digest(path: Path) -> str:
         header = dcmread(path, stop_before_pixels=True)
         if "Rows" not in header:
             return ""
+        _check_size([str(header.get(keyword, "")) for keyword in ("Rows", "Columns")])
         digest = hashlib.sha256()
         deflated = UID(_transfer_syntax(header)).is_deflated  # which the library inflates only as a whole
         for frame in iter_pixels(dcmread(path) if deflated else path):
@@ -69,6 +75,13 @@ def pixel_digest(path: Path) -> str:
 
 def _transfer_syntax(dataset: Dataset) -> str:
     return str(dataset.file_meta.TransferSyntaxUID)
+
+
+def _check_size(numbers: Sequence[str]) -> None:
+    """Raise UnreadablePixels where numbers of rows, columns and frames ask for more memory than any image of ours."""
+    pixels = math.prod(int(number) for number in numbers if number.isdecimal() and len(number) < 20)
+    if pixels > MOST_PIXELS:
+        raise UnreadablePixels(f"{pixels} pixels: an object may have {MOST_PIXELS}")
 
 
 def _read(path: Path | None) -> Dataset:

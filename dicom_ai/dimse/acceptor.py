@@ -17,6 +17,7 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Any, Protocol, cast
 
+from pydicom.errors import BytesLengthException
 from pydicom.uid import UID
 from pynetdicom import evt
 from pynetdicom._globals import MODE_ACCEPTOR
@@ -37,7 +38,17 @@ LARGEST_PDU = 4 * MAXIMUM_PDU
 LARGEST_MESSAGE = 1 << 20
 """Bytes a message may hold in memory: command sets, and the data sets of everything but C-STORE."""
 
-MALFORMED = (ValueError, TypeError, LookupError, AttributeError, NotImplementedError, EOFError, struct.error, Warning)
+MALFORMED = (
+    ValueError,
+    TypeError,
+    LookupError,
+    AttributeError,
+    NotImplementedError,
+    EOFError,
+    BytesLengthException,
+    struct.error,
+    Warning,
+)
 """What pydicom and pynetdicom raise on a command set that is none."""
 
 WAKE_S = 0.05

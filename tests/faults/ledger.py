@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from pydicom import Dataset, dcmread
 
 from dicom_ai.app import App
+from dicom_ai.storage import withdrawals
 from dicom_ai.storage.tables import InstanceRow
 from tests.integration.listening import as_sent
 
@@ -27,7 +28,10 @@ class Patient:
 
 @dataclass(frozen=True)
 class Expected:
-    """A study of the scenario. versions: how many reports of it may arrive; a later one must name the one before."""
+    """A study of the scenario. versions: how many reports of it may arrive; a later one must name the one before.
+
+    With versions 0 it is to be held: nothing may arrive.
+    """
 
     study_uid: str
     patient: Patient
@@ -71,14 +75,20 @@ class Ledger:
 
     def tally(self, app: App, arrived: Iterable[Dataset]) -> Tally:
         """Compare the books with the node's store and with what the archive has."""
-        return self.compare(list(arrived), kept=_kept(app))
+        return self.compare(list(arrived), kept=_kept(app), withdrawn=_withdrawn(app, self.studies))
 
-    def compare(self, objects: list[Dataset], *, kept: Collection[tuple[str, str]]) -> Tally:
-        """Compare the books with what came back and with what is kept, as (SOP instance UID, digest)."""
+    def compare(
+        self, arrived: list[Dataset], *, kept: Collection[tuple[str, str]], withdrawn: Collection[str] = ()
+    ) -> Tally:
+        """Compare the books with what came back and with what is kept, as (SOP instance UID, digest).
+
+        withdrawn: results that were sent before a correction of the patient, and that the node lists for withdrawal.
+        """
+        objects = [dataset for dataset in arrived if str(dataset.SOPInstanceUID) not in withdrawn]
         return Tally(
             acknowledged=len(self.acknowledged),
             lost=len(self.acknowledged.keys() - set(kept)),
-            results=len(objects),
+            results=len(arrived),
             missing=self._missing(objects),
             doubled=self._doubled(objects),
             wrong_patient=sum(not self._right_patient(dataset) for dataset in objects),
@@ -86,7 +96,7 @@ class Ledger:
 
     def _missing(self, objects: list[Dataset]) -> int:
         came = _by_study_and_kind(objects)
-        return sum(not came[uid, kind] for uid in self.studies for kind in KINDS)
+        return sum(not came[uid, kind] for uid in self.studies if self._versions(uid) for kind in KINDS)
 
     def _doubled(self, objects: list[Dataset]) -> int:
         """Count reports beyond those expected, and later ones that do not say what they replace."""
@@ -122,6 +132,11 @@ def _kept(app: App) -> set[tuple[str, str]]:
             )
         ).all()
     return {(uid, digest) for uid, path in rows if (digest := _digest(app.files.path, path))}
+
+
+def _withdrawn(app: App, study_uids: Iterable[str]) -> set[str]:
+    with app.database.read() as session:
+        return {one.sop_instance_uid for uid in study_uids for one in withdrawals.listed(session, uid)}
 
 
 def _digest(path_of: Callable[[str], Path], relative: str) -> str:

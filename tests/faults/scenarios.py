@@ -287,6 +287,49 @@ def two_senders(folder: Path, size: str) -> Iterator[Site]:
         yield site
 
 
+def corrected_demographics(folder: Path, size: str) -> Iterator[Site]:
+    """Patients are corrected: after their results were sent, before they were, and while they are on their way."""
+    with running(folder, size) as site:
+        for number, (down_before, down_after) in enumerate(((False, False), (True, True), (False, True)), start=1):
+            if down_before:
+                site.archive.stop()
+            site.send(site.study(number, versions=2))
+            if down_after:
+                site.until(partial(_reported, site, number), "the study is reported", seconds=60)
+            else:
+                site.settle()
+            corrected = site.corrected(number)
+            site.send(corrected)
+            if down_before:
+                site.archive.start()
+            site.until(partial(_reported_again, site, number), "the study is reported again", seconds=60)
+            site.settle()
+        yield site
+
+
+def _reported_again(site: Site, number: int) -> bool:
+    site.restart_dead()
+    return site.holds(
+        f"SELECT 1 FROM runs WHERE state = 'reported' AND number > 1 AND study_uid = '1.2.826.0.1.{number}'"
+    )
+
+
+def two_patients_in_one_study(folder: Path, size: str) -> Iterator[Site]:
+    """Half of a study comes as one patient's and half as another's; other pixels come under known UIDs: both held."""
+    with running(folder, size, quiet_s=4) as site:
+        paths = site.study(1, images=8, versions=0)
+        site.send(paths[:4])
+        site.send(site.corrected(1)[4:])
+        paths = site.study(2, images=8, versions=0)
+        site.send(paths)
+        site.send(site.images(2, site.patient(2), images=9)[:8])  # the ball lies elsewhere in nine slices
+        for number in (1, 2):
+            held = f"SELECT 1 FROM holds WHERE ended_at IS NULL AND study_uid = '1.2.826.0.1.{number}'"
+            site.until(partial(site.holds, held), "the study is held", seconds=60)
+        time.sleep(8)
+        yield site
+
+
 def clock_jumps(folder: Path, size: str) -> Iterator[Site]:
     """The wall clock jumps hours, days and a year, both ways, between images and while studies are worked on."""
     clock = WallClock(folder)
@@ -375,6 +418,8 @@ SCENARIOS = (
     Scenario("a slice comes at every stage", slices_come_during_the_work),
     Scenario("the same study three times", same_study_three_times),
     Scenario("two senders of one study", two_senders),
+    Scenario("corrected demographics", corrected_demographics),
+    Scenario("two patients in one study, other pixels", two_patients_in_one_study),
     Scenario("wall clock jumps", clock_jumps),
     Scenario("wire cut in mid-image, slow wire", wire_cut, short=(ONE,)),
 )

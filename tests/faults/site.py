@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -67,6 +68,8 @@ retry_longest_s = {retry_longest_s}
 maximum_lost = 100
 [timeouts]
 dimse_s = 10
+[web]
+port = {web_port}
 [[peers]]
 ae_title = "{calling}"
 [[destinations]]
@@ -116,6 +119,7 @@ class Site:
         self.config.write_text(
             SETTINGS.format(
                 port=self.port,
+                web_port=free_port(),
                 data=self.data,
                 database_url=self.postgres.url if self.postgres else "",
                 broker_url=broker_url,
@@ -203,9 +207,19 @@ class Site:
 
     def study(self, number: int, *, images: int = 8, side: int = 48, versions: int = 1) -> list[Path]:
         """Write the images of a study of a patient of its own, and expect its results."""
-        patient = Patient(f"P{number:03}", f"Fault^Number{number}", f"19{number % 100:02}0101")
-        self.ledger.expect(Expected(f"1.2.826.0.1.{number}", patient, versions))
-        return self.images(number, patient, images=images, side=side)
+        self.ledger.expect(Expected(f"1.2.826.0.1.{number}", self.patient(number), versions))
+        return self.images(number, self.patient(number), images=images, side=side)
+
+    def corrected(self, number: int) -> list[Path]:
+        """Write the images of a study as another patient's, and expect its results for that one from now on."""
+        patient = Patient(f"Q{number:03}", f"Right^Number{number}", "19600202")
+        expected = self.ledger.studies[f"1.2.826.0.1.{number}"]
+        self.ledger.expect(replace(expected, patient=patient))
+        return self.images(number, patient)
+
+    def patient(self, number: int) -> Patient:
+        """Return whose a study is at first."""
+        return Patient(f"P{number:03}", f"Fault^Number{number}", f"19{number % 100:02}0101")
 
     def images(self, number: int, patient: Patient, *, images: int = 8, side: int = 48) -> list[Path]:
         """Write the images of a study as a patient's; the same UIDs every time."""

@@ -1,0 +1,1 @@
+"""Hostile bytes: a corpus of what no sender should send, and a fuzzer that begins with it."""

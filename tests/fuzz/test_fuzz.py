@@ -1,0 +1,63 @@
+"""The hostile corpus through everything that reads, and some seconds of the fuzzer."""
+
+import importlib.util
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from dicom_ai.storage.files import FileStore
+from tests.fuzz import targets
+from tests.peers import REPOSITORY
+
+SECONDS = 12
+MOST_MEMORY_KB = 1_000_000
+
+FINDINGS = {
+    "a command element that is half a number": (
+        "messages",
+        "00031700000003010000000000000000000000000000000000000000000000000100000400",
+    ),
+}
+"""What the fuzzer found: name -> the function it broke, and the bytes."""
+
+
+def test_the_corpus_is_answered_in_bounded_memory() -> None:
+    """Each object is kept or refused; the process that looks at them all neither ends, nor hangs, nor grows."""
+    looked = subprocess.run(
+        [sys.executable, "-W", "ignore", "-m", "tests.fuzz.look"],
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    lines = [json.loads(line) for line in looked.stdout.splitlines()]
+
+    assert looked.returncode == 0, looked.stderr[-2000:]
+    assert len(lines) > 100
+    assert all(line["outcome"] for line in lines)
+    assert max(line["peak_kb"] for line in lines) < MOST_MEMORY_KB
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize(("target", "found"), FINDINGS.values(), ids=FINDINGS)
+def test_what_was_found_once_is_answered(target: str, found: str, tmp_path: Path) -> None:
+    targets.TARGETS[target](FileStore(tmp_path), bytes.fromhex(found))
+
+
+@pytest.mark.parametrize("target", targets.TARGETS)
+def test_the_fuzzer_finds_nothing_in_some_seconds(target: str, tmp_path: Path) -> None:
+    if importlib.util.find_spec("atheris") is None:
+        pytest.skip("atheris is not installed: it has no build for this Python or this machine")
+    command = [sys.executable, "-W", "ignore", "-m", "tests.fuzz.fuzz", target, str(tmp_path / "corpus")]
+    fuzzed = subprocess.run(
+        [*command, f"-max_total_time={SECONDS}", f"-artifact_prefix={tmp_path}/"],
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+
+    assert fuzzed.returncode == 0, fuzzed.stderr[-3000:]
