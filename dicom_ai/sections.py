@@ -93,7 +93,7 @@ class Findings(Section):
     )
     area_warn_mm2: tuple[float, float] = Field(
         default=USUAL.area_warn_mm2,
-        description="A mean CSA outside of these is reported with a warning; healthy adults have 42 to 101 in the neck.",
+        description="A mean CSA outside of these gets a warning; healthy adults have 38 to 101 in the neck.",
     )
     area_hold_mm2: tuple[float, float] = Field(
         default=USUAL.area_hold_mm2, description="A mean CSA outside of these is held."

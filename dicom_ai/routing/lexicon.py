@@ -13,7 +13,8 @@ SPINE_REGIONS = ("cervical", "thoracic", "whole", "cord", "lumbar", "spine")
 
 _WORDS: Mapping[str, tuple[str, ...]] = {
     "cervical": (
-        r"\bc ?spine|\bc ?s ?spine|\bc ?sp\b|\bct ?spine(?<!ct spine)|cervic(al|ale|ales|aal|alis)\b",
+        r"\bc ?spine|\bc ?s ?spine|\bc ?sp\b|\bct ?spine(?<!ct spine)",
+        r"cervic(al|ale|ales|aal|alis)\b(?! (cancer|carcinom|ca\b))",
         r"\bcerv\b|zervikal|\bhws\b|halswirbel|halsmark|\bcwk\b|nekwervel|halswervel",
         r"\bc[1-7] ?c[1-7]\b|\bc[1-7] ?(t|th|d)[1-9]\b|craniocerv|kraniozerv|cervicothor|cervicobrach",
         "頸椎|頚椎|頸髄|頚髄|頸部脊",
@@ -95,7 +96,7 @@ _WORDS: Mapping[str, tuple[str, ...]] = {
         "腹部|肝|膵|腎",
     ),
     "pelvis": (
-        r"pelvi|\bbecken|bassin\b|\bbekken|prostat|uter(us|ine|o)|cervix|\bovar|rectum",
+        r"pelvi|\bbecken|bassin\b|\bbekken|prostat|uter(us|ine|o)|cervix|cervical (cancer|carcinom|ca\b)|\bovar|rectum",
         r"rektum|\brectal|bladder|\bharnblase|vessie",
         "骨盤|前立腺|子宮",
     ),

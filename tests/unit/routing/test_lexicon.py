@@ -96,6 +96,8 @@ FOUND = {
 }
 
 NOT_SPINE = [
+    "MR PELVIS cervical cancer",
+    "cervical carcinoma staging",
     "spin echo",
     "SPINECHO",
     "moelle osseuse",

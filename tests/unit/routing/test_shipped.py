@@ -13,6 +13,7 @@ from dicom_ai.routing.rule import contradictions
 from dicom_ai.routing.shipped import read_rules
 from tests.peers import need_data
 from tests.unit.routing.headers import AXIAL, CORONAL, MR_CLASS, SAGITTAL, mr, radiograph
+from tests.unit.routing.non_spine import non_spine
 
 RULES = read_rules()
 BIDS_NAMES = {
@@ -175,6 +176,10 @@ def test_these_go_where_they_belong(series, models):
 
 def test_no_brain_of_a_thousand_invented_ones_goes_to_a_model():
     assert [one for one in _brains(1000) if models_for(one)] == []
+
+
+def test_no_series_of_two_thousand_invented_ones_without_the_spine_goes_to_a_model():
+    assert [(region, one) for region, one in non_spine(2000) if models_for(one)] == []
 
 
 @pytest.mark.parametrize("coil_strings", ["beside", "instead", "left out"])
