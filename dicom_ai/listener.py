@@ -145,11 +145,24 @@ class Listener:
         self.log.warning("association rejected", calling_ae_title=calling_ae_title, address=address, reason=reason)
 
     def _committed(self, report: CommitmentReport) -> None:
+        try:
+            with self._database.write() as session:
+                concerned = confirmations.reported(
+                    session,
+                    report.transaction_uid,
+                    committed=report.committed,
+                    failed=dict(report.failed),
+                    next_at=self._database.clock() + self._settings.confirmation.report_wait_s,
+                )
+        except Unavailable as error:  # the archive is asked by C-FIND instead
+            self.log.warning("a report of storage commitment could not be noted", reason=str(error))
+            return
         self.log.info(
             "storage commitment",
             transaction_uid=report.transaction_uid,
             committed=len(report.committed),
             failed=len(report.failed),
+            concerned=concerned,
         )
 
     def _announced(self, said: Announcement) -> bool:

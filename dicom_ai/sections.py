@@ -41,6 +41,18 @@ class Alarms(Section):
     paused_h: Hours = Field(default=24, description="Sending is paused for so many hours.")
 
 
+class ConfirmationSettings(Section):
+    """Whether a destination has what it took: storage commitment, else C-FIND or QIDO-RS."""
+
+    report_wait_s: Seconds = Field(
+        default=600,
+        description="A report of storage commitment may take so long before the archive is asked by C-FIND.",
+    )
+    give_up_h: Hours = Field(
+        default=24, description="An object that a destination took is looked for there for so many hours."
+    )
+
+
 class Email(Section):
     """E-mail for alarms; off while host is empty."""
 

@@ -18,6 +18,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from dicom_ai.errors import ConfigError
 from dicom_ai.sections import (
     Alarms,
+    ConfirmationSettings,
     Email,
     Findings,
     OptionalPath,
@@ -304,6 +305,7 @@ class Settings(BaseSettings):
     web: Web = Web()
     rules: Rules = Rules()
     log: Log = Log()
+    confirmation: ConfirmationSettings = ConfirmationSettings()
     alarms: Alarms = Alarms()
     email: Email = Email()
     webhook: Webhook = Webhook()

@@ -27,6 +27,7 @@ COMMANDS: dict[str, str] = {
     "db": "Create or upgrade the database.",
     "status": "Say what waits, for whom, and why.",
     "alarms": "List what is wrong, acknowledge it, or try the ways of telling.",
+    "confirm": "Say whether destinations have what they took; ask again, or send again.",
     "analyse": "Ask for a study the node has, whatever its age.",
     "pause": "Hold what would be sent: of all, or of one rule, model or destination.",
     "resume": "Send again what a pause held.",

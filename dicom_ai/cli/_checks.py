@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 SEGMENTATION = "1.2.840.10008.5.1.4.1.1.66.4"
 COMPREHENSIVE_3D_SR, COMPREHENSIVE_SR = "1.2.840.10008.5.1.4.1.1.88.34", "1.2.840.10008.5.1.4.1.1.88.33"
+STORAGE_COMMITMENT, C_FIND = "1.2.840.10008.1.20.1", "1.2.840.10008.5.1.4.1.2.2.1"
 CLOCK_SLACK_S = 60
 YEAR_2026 = 1_767_225_600
 """The first second of 2026, before which this release did not exist."""
@@ -130,7 +131,8 @@ def _c_store(destination: "Destination") -> Iterator[Found]:
     peer, wait = remote_ae(destination), timeouts(destination)
     round_trip_s = scu.c_echo(peer, timeouts=wait)
     yield Found(name, True, f"{peer.called_ae_title} answers C-ECHO in {round_trip_s * 1000:.0f} ms")
-    takes = offer.accepted((SEGMENTATION, COMPREHENSIVE_3D_SR, COMPREHENSIVE_SR), peer, timeouts=wait)
+    wanted = (SEGMENTATION, COMPREHENSIVE_3D_SR, COMPREHENSIVE_SR, STORAGE_COMMITMENT, C_FIND)
+    takes = offer.accepted(wanted, peer, timeouts=wait)
     if SEGMENTATION in takes:
         yield Found(name, True, "it will store masks (Segmentation)")
     else:
@@ -141,6 +143,15 @@ def _c_store(destination: "Destination") -> Iterator[Found]:
         yield Found(name, True, "it will store reports as Comprehensive SR: it does not accept Comprehensive 3D SR")
     else:
         yield Found(name, False, "it will refuse reports: it accepts neither Comprehensive 3D SR nor Comprehensive SR")
+    yield Found(name, True, _confirmation(takes))
+
+
+def _confirmation(takes: frozenset[str]) -> str:
+    if STORAGE_COMMITMENT in takes:
+        return "it offers storage commitment: results will be confirmed by its reports"
+    if C_FIND in takes:
+        return "it offers no storage commitment: results will be confirmed by C-FIND"
+    return "it offers neither storage commitment nor C-FIND: results will stay unconfirmed"
 
 
 def _stow_rs(destination: "Destination") -> Iterator[Found]:

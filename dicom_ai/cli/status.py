@@ -87,7 +87,7 @@ def _warnings(app: "App") -> list[dict[str, str]]:
 
 
 def _study(app: "App", study_uid: str) -> dict[str, Any]:
-    from dicom_ai.storage import decisions, deliveries, jobs, results, runs
+    from dicom_ai.storage import confirmations, decisions, deliveries, jobs, results, runs
 
     with app.database.read() as session:
         return {
@@ -137,6 +137,16 @@ def _study(app: "App", study_uid: str) -> dict[str, Any]:
                 for item in results.all_of(session, study_uid, app.files.root)
             ],
             "deliveries": [_delivery(item) for item in deliveries.of_study(session, study_uid)],
+            "confirmations": [
+                {
+                    "destination": item.destination,
+                    "state": item.state.value,
+                    "way": item.way.value,
+                    "sop_instance_uid": item.sop_instance_uid,
+                    "reason": item.reason,
+                }
+                for item in confirmations.of_study(session, study_uid)
+            ],
         }
 
 

@@ -14,7 +14,8 @@ from sqlalchemy.orm import Session
 
 from dicom_ai.domain.job import FINISHED, JobKind, JobState
 from dicom_ai.domain.run import RunState
-from dicom_ai.storage import audit, jobs, studies
+from dicom_ai.storage import audit, confirmations, jobs, studies
+from dicom_ai.storage.confirmations import Confirmation
 from dicom_ai.storage.database import lock_study, now
 from dicom_ai.storage.holdings import AGAIN, CONFLICT, DELETED, DELETING, KEPT, OWN, SPARE
 from dicom_ai.storage.outbox import PENDING, OutboxState
@@ -33,6 +34,7 @@ class Why(StrEnum):
     PENDING = "analysis or report to come"
     UNSENT = "results wait to be sent"
     STUCK = "a result was refused or given up: a person must look"
+    UNASKED = "results sent, to be confirmed"
     SENT = "analysed, every result sent"
     UNWANTED = "no rule wants them"
     OWN = "made by this node and came back"
@@ -261,18 +263,21 @@ def _wanted_why(session: Session, study_uid: str) -> Why:
     )
     if session.scalar(sa.select(of_any_run)):
         return Why.UNSENT
-    return Why.STUCK if states & set(STUCK) else Why.SENT
+    confirmed = confirmations.states(session, study_uid)
+    if states & set(STUCK) or Confirmation.REFUSED in confirmed:
+        return Why.STUCK
+    return Why.UNASKED if Confirmation.SENT in confirmed else Why.SENT
 
 
 def _ended_at(session: Session, study_uid: str) -> float:
-    """Return when the last report of a study was made and the last result arrived; 0 without any."""
+    """Return when the last report of a study was made and the last result arrived and was confirmed; 0 without any."""
     query = (
         sa.select(sa.func.max(RunRow.reported_at), sa.func.max(OutboxRow.sent_at))
         .join(OutboxRow, OutboxRow.run_id == RunRow.id, isouter=True)
         .where(RunRow.study_uid == study_uid)
     )
     reported_at, sent_at = session.execute(query).one()
-    return max(reported_at or 0.0, sent_at or 0.0)
+    return max(reported_at or 0.0, sent_at or 0.0, confirmations.changed_at(session, study_uid))
 
 
 def _going(session: Session, study_uid: str, limits: Limits) -> list[tuple[Why, sa.ColumnElement[bool]]]:

@@ -15,9 +15,14 @@ import structlog
 from dicom_ai.alarms import watch
 from dicom_ai.app import App
 from dicom_ai.errors import ConfigError, Unavailable
+from dicom_ai.pipeline import confirm
+from dicom_ai.pipeline.confirm import Confirmer
 from dicom_ai.storage import signs
 from dicom_ai.worker.owners import new_owner
 from dicom_ai.worker.unexpected import describe
+
+CONFIRM_EVERY_S = 10.0
+"""How often destinations are asked whether they have what they took, where something new was sent."""
 
 log = structlog.get_logger()
 
@@ -37,7 +42,12 @@ class Rounds:
     def __init__(self, app: App) -> None:
         owner = new_owner()
         self._stopped = threading.Event()
-        rounds = (Round("alarms", app.settings.alarms.every_s, lambda: watch.run(app.watch, owner)),)
+        wanted = app.settings.confirmation
+        confirmer = Confirmer(app.database, app.destinations, wanted.report_wait_s, wanted.give_up_h * 3600)
+        rounds = (
+            Round("alarms", app.settings.alarms.every_s, lambda: watch.run(app.watch, owner)),
+            Round("confirm", CONFIRM_EVERY_S, lambda: confirm.run(confirmer, owner)),
+        )
         self._threads = [
             threading.Thread(target=self._repeat, args=(one,), name=f"round-{one.name}", daemon=True) for one in rounds
         ]

@@ -85,8 +85,10 @@ class Orthanc:
 
 
 @contextmanager
-def orthanc(folder: Path, *, node_port: int, node_ae_title: str = "DICOM_AI") -> Iterator[Orthanc]:
-    """Run Orthanc with DICOMweb, forwarding what it receives to the node."""
+def orthanc(
+    folder: Path, *, node_port: int, node_ae_title: str = "DICOM_AI", forwards: bool = True
+) -> Iterator[Orthanc]:
+    """Run Orthanc with DICOMweb, forwarding what it receives to the node if it is to."""
     program = need_program("Orthanc", package="orthanc orthanc-dicomweb")
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "forward.lua").write_text(FORWARD, encoding="utf-8")
@@ -97,7 +99,7 @@ def orthanc(folder: Path, *, node_port: int, node_ae_title: str = "DICOM_AI") ->
         "StorageDirectory": str(folder / "store"),
         "IndexDirectory": str(folder / "store"),
         "Plugins": ["/usr/share/orthanc/plugins/"],
-        "LuaScripts": [str(folder / "forward.lua")],
+        "LuaScripts": [str(folder / "forward.lua")] if forwards else [],
         "HttpPort": http_port,
         "RemoteAccessAllowed": False,
         "AuthenticationEnabled": False,

@@ -92,6 +92,7 @@ def test_an_archive_that_takes_everything_is_told_apart_from_one_that_does_not(t
     assert said["destination pacs"][1:] == [
         "it will store masks (Segmentation)",
         "it will store reports (Comprehensive 3D SR)",
+        "it offers neither storage commitment nor C-FIND: results will stay unconfirmed",
     ]
     assert said["destination pacs"][0].startswith("PACS answers C-ECHO in ")
     assert said["model"] == ["bright runs on CPU"]

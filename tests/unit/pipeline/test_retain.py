@@ -7,7 +7,8 @@ import sqlalchemy as sa
 
 from dicom_ai.domain.destination import Destination
 from dicom_ai.domain.job import JobState
-from dicom_ai.pipeline import retain, route, send
+from dicom_ai.pipeline import confirm, retain, route, send
+from dicom_ai.pipeline.confirm import Confirmer
 from dicom_ai.pipeline.retain import Removed
 from dicom_ai.storage import audit, decisions, holdings, outbox, results, retention, runs
 from dicom_ai.storage.database import Session
@@ -46,15 +47,32 @@ def unwanted(lab: Lab) -> None:
 
 
 def sent(lab: Lab) -> None:
-    """One study, analysed and reported, both results of which are at the archive."""
+    """One study, analysed and reported, both results of which are at the archive, which was asked."""
+    unasked(lab)
+    confirm.run(Confirmer(lab.database, {"pacs": archive(lab)}, 600, DAY_S), "clock")
+
+
+def unasked(lab: Lab) -> None:
     analysed(lab)
     reported(lab)
-    out = lab.folder / "out"
-    out.mkdir()
-    sender = lab.sender(Destination("pacs", "folder", {"folder": str(out)}))
+    (lab.folder / "out").mkdir()
+    sender = lab.sender(archive(lab))
     turn = send.claim(sender, "sender", 60)
     assert turn is not None
     assert send.run(sender, turn) == 2
+
+
+def archive(lab: Lab) -> Destination:
+    return Destination("pacs", "folder", {"folder": str(lab.folder / "out")})
+
+
+def lost(lab: Lab) -> None:
+    """The archive took both results and has one of them."""
+    unasked(lab)
+    next((lab.folder / "out").iterdir()).unlink()
+    for _ in range(9):
+        confirm.run(Confirmer(lab.database, {"pacs": archive(lab)}, 600, DAY_S), "clock")
+        lab.advance(DAY_S / 8)
 
 
 def deleted(lab: Lab) -> None:
@@ -83,6 +101,19 @@ def test_analysed_images_go_a_week_after_their_results_were_sent(lab: Lab) -> No
 
     assert retained(lab).images == 6
     assert on_disk(lab, "received") == 0
+
+
+def test_analysed_images_stay_until_every_result_was_confirmed(lab: Lab) -> None:
+    unasked(lab)
+    lab.advance(7 * DAY_S)
+    assert retained(lab).images == 0
+    assert why(lab) == [Why.UNASKED]
+    confirm.run(Confirmer(lab.database, {"pacs": archive(lab)}, 600, DAY_S), "clock")
+    lab.advance(7 * DAY_S - 1)
+    assert retained(lab).images == 0
+    lab.advance(1)
+
+    assert retained(lab).images == 6
 
 
 def test_rows_decisions_and_headers_stay(lab: Lab) -> None:
@@ -141,6 +172,7 @@ def refused(lab: Lab) -> None:
         (analysed, Why.PENDING),
         (unsent, Why.UNSENT),
         (refused, Why.STUCK),
+        (lost, Why.STUCK),
     ],
 )
 def test_nothing_pending_is_ever_deleted(lab: Lab, state: object, reason: Why) -> None:
