@@ -20,6 +20,11 @@ FINDINGS = {
         "messages",
         "00031700000003010000000000000000000000000000000000000000000000000100000400",
     ),
+    "a command sequence without its items": (
+        "messages",
+        "00000300170400000007070707070707070707070707554e0003ffffffffffffffffffffffffff1700000707070707070707"
+        "070707070707070707070707070707070700000707070707070700000000000000",
+    ),
 }
 """What the fuzzer found: name -> the function it broke, and the bytes."""
 
