@@ -5,6 +5,7 @@
 
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import structlog
 
@@ -14,7 +15,6 @@ from dicom_ai.inference.predictor import Models
 from dicom_ai.listener import Listener
 from dicom_ai.settings import Settings
 from dicom_ai.storage import schema
-from dicom_ai.web.server import WebPart
 from dicom_ai.worker.celery_app import MEMORY, Bell, QueueWork, Worker
 from dicom_ai.worker.clock import Clock
 from dicom_ai.worker.gpu import QUEUE as GPU
@@ -22,6 +22,9 @@ from dicom_ai.worker.gpu import GpuWork
 from dicom_ai.worker.io import QUEUE as IO
 from dicom_ai.worker.io import IoWork, ring_quietly
 from dicom_ai.worker.rounds import Rounds, note_devices
+
+if TYPE_CHECKING:
+    from dicom_ai.web.server import WebPart
 
 log = structlog.get_logger()
 
@@ -155,7 +158,9 @@ class Node:
         return f"{node.ae_title} listening on {node.address}:{self.port}; models: {models}{pages}"
 
 
-def _pages(app: App) -> WebPart | None:
+def _pages(app: App) -> "WebPart | None":
+    from dicom_ai.web.server import WebPart  # only a node with pages loads what serves them
+
     try:
         return WebPart(app)
     except ConfigError as error:
@@ -178,7 +183,7 @@ def open_part(settings: Settings) -> App:
     return app
 
 
-def run_until(part: WorkPart | ClockPart | WebPart | Node, stop: threading.Event) -> bool:
+def run_until(part: "WorkPart | ClockPart | WebPart | Node", stop: threading.Event) -> bool:
     """Wait for the event and stop what was started; return whether the work at hand ended in time.
 
     Raises Unavailable when a part has ended on its own: a process that only looks alive must be replaced.

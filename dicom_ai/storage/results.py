@@ -59,6 +59,14 @@ def find(session: Session, sop_instance_uid: str, folder: PurePath) -> tuple[int
     return row.run_id, _object(row, session.get_one(RunRow, row.run_id).number, folder)
 
 
+def find_written(session: Session, sop_instance_uid: str, folder: PurePath) -> ResultObject | None:
+    """Return a written object by its UID; None for an unknown one, or one that was never written."""
+    row = session.scalars(sa.select(ResultRow).where(ResultRow.sop_instance_uid == sop_instance_uid)).first()
+    if row is None or row.path is None:
+        return None
+    return _object(row, session.get_one(RunRow, row.run_id).number, folder)
+
+
 def all_of(session: Session, study_uid: str, folder: PurePath) -> Sequence[ResultObject]:
     """Return the written objects of a study, oldest run first; their paths are below folder."""
     rows = session.scalars(

@@ -28,7 +28,10 @@ class Link:
     role: Role = Role.VIEWER
 
 
-NAVIGATION = (Link("/", "Overview"),)
+NAVIGATION = (
+    Link("/", "Overview"),
+    Link("/studies", "Studies"),
+)
 """In the order of the bar at the top."""
 
 TONES: Mapping[str, str] = {
@@ -36,6 +39,7 @@ TONES: Mapping[str, str] = {
     "waiting": "waiting",
     "collecting": "waiting",
     "receiving": "waiting",
+    "sending": "busy",
     "running": "busy",
     "analysing": "busy",
     "reporting": "busy",
@@ -57,6 +61,7 @@ TONES: Mapping[str, str] = {
     "cancelled": "quiet",
     "replaced": "quiet",
     "not taken": "quiet",
+    "unwanted": "quiet",
 }
 """A state in words -> how it looks; the word always stands beside the colour."""
 
@@ -74,7 +79,15 @@ class Pages:
             lstrip_blocks=True,
         )
         self._environment.filters.update(
-            when=self.when, day=self.day, span=span, amount=amount, segment=segment, size=size
+            when=self.when,
+            day=self.day,
+            span=span,
+            amount=amount,
+            segment=segment,
+            size=size,
+            dashed=dashed,
+            person=person,
+            numeric=numeric,
         )
         self._environment.globals.update(navigation=NAVIGATION, tones=TONES, version=__version__)
 
@@ -135,3 +148,21 @@ def size(number: float) -> str:
             return f"{number:.0f} {unit}" if unit == "bytes" else f"{number:.1f} {unit}"
         number /= 1000
     return f"{number:.1f} TB"
+
+
+def numeric(heading: str) -> str:
+    """Return the heading of a column of numbers, as ui.table marks it."""
+    return f"#{heading}"
+
+
+def dashed(date: str) -> str:
+    """Return a date that DICOM writes as 20260131 with hyphens; anything else as it is."""
+    return f"{date[:4]}-{date[4:6]}-{date[6:]}" if len(date) == 8 and date.isdigit() else date
+
+
+def person(name: str) -> str:
+    """Return a name of DICOM as people write it: family name, comma, the rest; its first spelling that is not empty."""
+    first = next((spelling for spelling in name.split("=") if spelling.strip("^ ")), "")
+    family, *given = (part.strip() for part in first.split("^"))
+    rest = " ".join(part for part in given if part)
+    return ", ".join(part for part in (family, rest) if part)

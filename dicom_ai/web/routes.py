@@ -12,7 +12,7 @@ from fastapi import Depends, FastAPI
 from starlette.responses import Response
 
 from dicom_ai.domain.account import Role
-from dicom_ai.web.pages import first_start, login, overview
+from dicom_ai.web.pages import first_start, login, overview, result, studies, study
 from dicom_ai.web.visit import needs, own_form
 
 VIEWER, OPERATOR, ADMINISTRATOR = Role.VIEWER, Role.OPERATOR, Role.ADMINISTRATOR
@@ -37,6 +37,19 @@ URLS = (
     Url("POST", "/logout", login.sign_out, VIEWER),
     # Overview
     Url("GET", "/", overview.show, VIEWER),
+    # Studies
+    Url("GET", "/studies", studies.show, VIEWER),
+    Url("GET", "/studies/{study_uid}", study.show, VIEWER),
+    Url("POST", "/studies/{study_uid}/ask", study.ask, OPERATOR),
+    Url("GET", "/studies/{study_uid}/series/{series_uid}/thumbnail.png", study.thumbnail, VIEWER),
+    # Results
+    Url("GET", "/studies/{study_uid}/runs/{number}", result.show, VIEWER),
+    Url("POST", "/studies/{study_uid}/runs/{number}/judge", result.judge, OPERATOR),
+    Url("GET", "/studies/{study_uid}/runs/{number}/plots/{series_uid}.svg", result.plot, VIEWER),
+    Url("GET", "/studies/{study_uid}/runs/{number}/table.csv", result.table, VIEWER),
+    Url("GET", "/results/{sop_instance_uid}/object.dcm", result.download, VIEWER),
+    Url("GET", "/results/{sop_instance_uid}/labels.nii.gz", result.nifti, VIEWER),
+    Url("GET", "/results/{sop_instance_uid}/slices/{index}.png", result.picture, VIEWER),
 )
 
 

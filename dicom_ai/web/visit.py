@@ -3,7 +3,7 @@
 A view takes `visit: Visiting` and returns `visit.page("noun.html", ...)` or, after a change, `visit.go("/noun")`.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any
 from urllib.parse import quote, urlencode
@@ -78,6 +78,12 @@ class Visit:
         if not self.is_refresh:
             with self.database.write() as session:
                 audit.record(session, self.who, "viewed", subject)
+
+    def viewed_many(self, study_uids: Sequence[str]) -> None:
+        """Note that a person looked at a list of studies; one line of the trail for the whole list."""
+        if study_uids and not self.is_refresh:
+            with self.database.write() as session:
+                audit.record(session, self.who, "viewed", "list of studies", {"studies": " ".join(study_uids)})
 
     def page(self, template: str, *, status: int = 200, **values: Any) -> HTMLResponse:
         """Return a page."""

@@ -13,6 +13,7 @@ from dicom_ai.storage import accounts
 from dicom_ai.web import passwords
 from dicom_ai.web.application import create
 from tests.unit.web.browser import PASSWORD, Browser
+from tests.unit.web.seeded import lab_node
 
 
 @pytest.fixture(scope="session")
@@ -69,3 +70,27 @@ def operator(web: FastAPI) -> Browser:
 @pytest.fixture
 def administrator(web: FastAPI) -> Browser:
     return Browser(web).log_in("administrator")
+
+
+@pytest.fixture(scope="session")
+def sent_study(tmp_path_factory: pytest.TempPathFactory, hashed: str) -> Iterator[App]:
+    """A node with one study whose results were sent; for tests that only look."""
+    lab, app = lab_node(tmp_path_factory.mktemp("sent"), hashed)
+    yield app
+    app.close()
+    lab.database.close()
+
+
+@pytest.fixture
+def own_study(tmp_path: Path, hashed: str) -> Iterator[App]:
+    """The same for a test that changes something; its results wait to be sent."""
+    lab, app = lab_node(tmp_path / "own", hashed, sent=False)
+    yield app
+    app.close()
+    lab.database.close()
+
+
+@pytest.fixture
+def looking(sent_study: App) -> Browser:
+    """A viewer on the node with one study."""
+    return Browser(create(sent_study)).log_in("viewer")
