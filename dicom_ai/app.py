@@ -217,9 +217,13 @@ class _ToStandardError(logging.Handler):
 def _destination(settings: Settings, name: str) -> Destination:
     """Return a destination; one by C-STORE takes the node's AE title and timeouts unless it has its own."""
     item = next(item for item in settings.destinations if item.name == name)
-    most_per_hour = settings.brakes.most_per_hour
+    limits: dict[str, Any] = {
+        "most_per_hour": settings.brakes.most_per_hour,
+        "outputs": frozenset(item.outputs),
+        "largest_mb": item.largest_mb,
+    }
     if item.kind != "c_store":
-        return Destination(item.name, item.kind, item.parameters, most_per_hour)
+        return Destination(item.name, item.kind, item.parameters, **limits)
     timeouts = settings.timeouts
     usual: dict[str, str | int | float | bool] = {
         "calling_ae_title": settings.node.ae_title,
@@ -228,4 +232,4 @@ def _destination(settings: Settings, name: str) -> Destination:
         "dimse_s": timeouts.dimse_s,
         "network_s": timeouts.network_s,
     }
-    return Destination(item.name, item.kind, usual | item.parameters, most_per_hour)
+    return Destination(item.name, item.kind, usual | item.parameters, **limits)

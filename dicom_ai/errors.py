@@ -18,7 +18,8 @@ DicomAiError
     └── DeliveryUnknown    a destination took the object but its answer was lost
 PermanentRefusal       a destination refused an object for good; a person must look (DicomAiError)
 ├── AssociationRejected    a destination takes no association from this node; objects wait until it does
-└── SopClassRefused        a destination takes no object of this kind at all; another kind may say the same
+├── SopClassRefused        a destination takes no object of this kind at all; another kind may say the same
+└── TooLarge               an object is larger than a destination takes; a smaller form may say the same
 """
 
 
@@ -96,3 +97,7 @@ class AssociationRejected(PermanentRefusal):
 
 class SopClassRefused(PermanentRefusal):
     """A destination takes no object of this kind at all; another kind may say the same."""
+
+
+class TooLarge(PermanentRefusal):
+    """An object is larger than a destination takes; a smaller form may say the same."""

@@ -15,6 +15,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, ValidationError, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from dicom_ai.domain.output import Output
 from dicom_ai.errors import ConfigError
 from dicom_ai.sections import (
     Alarms,
@@ -79,6 +80,16 @@ class DestinationSettings(Section):
     kind: Literal["c_store", "stow_rs", "folder"] = Field(description="How results get there.")
     parameters: dict[str, str | int | float | bool] = Field(
         default_factory=dict, description="What that kind needs; docs/reference/destinations.md lists it."
+    )
+    outputs: tuple[Output, ...] = Field(
+        default=(Output.SEG, Output.SR),
+        description="Forms in which results go there: seg, labelmap, soft_seg, xray_seg, sr, pdf, picture, "
+        "rejection_note; docs/reference/destinations.md says what each is, and what goes where it is refused.",
+    )
+    largest_mb: float = Field(
+        default=0,
+        ge=0,
+        description="Largest object in megabytes; of a larger one the next best form goes there. 0: no limit.",
     )
 
 

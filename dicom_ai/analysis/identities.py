@@ -5,6 +5,7 @@ from datetime import datetime
 from types import MappingProxyType
 
 from dicom_ai.analysis.series import SeriesAnalysis
+from dicom_ai.dicom.fallbacks import PICTURE_NUMBER
 from dicom_ai.dicom.uids import new_uid
 from dicom_ai.domain.image import Radiograph
 from dicom_ai.domain.output import MASKS, PDF_SLOT, PICTURE_SLOT, SR_SLOT, USUAL_OUTPUTS, Output, output_of, seg_slot
@@ -16,7 +17,7 @@ SERIES_NUMBER: Mapping[Output, int] = MappingProxyType(
     {
         Output.SR: 9001,
         Output.PDF: 9003,
-        Output.PICTURE: 9004,
+        Output.PICTURE: PICTURE_NUMBER,
         Output.REJECTION_NOTE: 9005,
         Output.SEG: 9100,
         Output.XRAY_SEG: 9100,

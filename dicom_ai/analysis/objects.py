@@ -9,6 +9,7 @@ from pydicom.dataset import Dataset
 from dicom_ai.analysis.identities import SERIES_NUMBER
 from dicom_ai.analysis.series import SeriesAnalysis
 from dicom_ai.dicom.document_writer import write_pdf, write_picture
+from dicom_ai.dicom.fallbacks import PAGE_FILE
 from dicom_ai.dicom.seg_writer import write_labelmap_seg, write_seg, write_soft_seg
 from dicom_ai.dicom.source_headers import Sources
 from dicom_ai.domain.findings import Segmentation
@@ -20,9 +21,6 @@ from dicom_ai.imaging.overlay import write_png
 from dicom_ai.page.content import Page
 from dicom_ai.page.pdf import pdf_of
 from dicom_ai.page.picture import picture_of
-
-PAGE_FILE = "page.png"
-"""The page as a picture, kept beside the objects: a destination that refuses them gets it as Secondary Capture."""
 
 
 class SegWriter(Protocol):

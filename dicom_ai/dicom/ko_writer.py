@@ -48,16 +48,18 @@ def write_rejection_note(
     identity: ResultIdentity,
     reason: RejectionReason,
     text: str = "",
+    beside: Sequence[ResultObject] = (),
 ) -> Dataset:
     """Return the note that rejects results of one study.
 
-    rejected: results that an archive has; the file of one at least must be there, for patient and study.
+    rejected: results that an archive has; the file of one at least must be there, for patient and study, or that of
+    another result of the study: beside.
     identity: a new one, of kind KO, saved before. text: a sentence for people, without patient data.
     Raises RejectedInput where no file can be read, and ValueError for results of several studies or for none.
     """
     if len({item.study_uid for item in rejected}) != 1:
         raise ValueError("a rejection note is about results of one study")
-    header = _header(rejected)
+    header = _header([*rejected, *beside])
     references = [_reference(item, header) for item in rejected]
     note = hd.ko.KeyObjectSelectionDocument(
         evidence=references,
@@ -73,9 +75,9 @@ def write_rejection_note(
     return note
 
 
-def _header(rejected: Sequence[ResultObject]) -> Dataset:
+def _header(results: Sequence[ResultObject]) -> Dataset:
     """Return patient and study as the first result that can still be read has them."""
-    for item in rejected:
+    for item in results:
         try:
             return normalised(dcmread(item.path, stop_before_pixels=True))
         except (OSError, *PARSE_ERRORS):

@@ -7,19 +7,12 @@ from pathlib import Path
 
 from pydicom import dcmread
 from pydicom.dataset import Dataset
-from pydicom.uid import UID, Comprehensive3DSRStorage, ComprehensiveSRStorage
+from pydicom.uid import UID, ComprehensiveSRStorage
 
 from dicom_ai.dicom.result_stamp import series_description
 from dicom_ai.dicom.uids import new_uid
+from dicom_ai.domain.output import SR_FALLBACK_SLOT
 from dicom_ai.domain.result import ResultIdentity
-
-SLOT = "sr:comprehensive"
-"""Slot of the object within its run: made once, however many destinations need it."""
-
-
-def fits(sop_class_uid: str) -> bool:
-    """Whether objects of a SOP class have this fall-back."""
-    return sop_class_uid == Comprehensive3DSRStorage
 
 
 def fallback_identity(report: ResultIdentity, predecessor: tuple[str, str, str] | None) -> ResultIdentity:
@@ -36,7 +29,7 @@ def fallback_identity(report: ResultIdentity, predecessor: tuple[str, str, str] 
         run=report.run,
         created_at=report.created_at,
         predecessor=predecessor,
-        slot=SLOT,
+        slot=SR_FALLBACK_SLOT,
     )
 
 

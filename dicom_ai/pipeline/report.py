@@ -7,8 +7,8 @@ Findings in grave doubt hold the run until a person has looked at it. A report t
 that something failed, leaves the node where the study was ordered as spine; else it is shown in the node.
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -16,15 +16,19 @@ from typing import Any
 import structlog
 
 from dicom_ai.analysis import kept
-from dicom_ai.analysis.identities import plan_identities
+from dicom_ai.analysis.identities import new_identity, plan_identities
+from dicom_ai.analysis.objects import saved
 from dicom_ai.analysis.series import SeriesAnalysis, SeriesFailure
 from dicom_ai.analysis.study import StudyReport, report_study
 from dicom_ai.dicom.kept_series import read_series
+from dicom_ai.dicom.ko_writer import RejectionReason, write_rejection_note
 from dicom_ai.dicom.take_over import take_over_identity
+from dicom_ai.domain.destination import Destination
 from dicom_ai.domain.job import Job, JobState
-from dicom_ai.domain.output import SR_SLOT
-from dicom_ai.domain.result import ResultKind, ResultObject
+from dicom_ai.domain.output import SR_SLOT, USUAL_OUTPUTS, note_slot
+from dicom_ai.domain.result import ResultIdentity, ResultObject
 from dicom_ai.domain.retries import Retries
+from dicom_ai.domain.sending import Asked, forms_wanted, places_of
 from dicom_ai.domain.study import Series
 from dicom_ai.domain.verdict import USUAL, Thresholds, Verdict
 from dicom_ai.errors import DicomAiError, RejectedInput, Unavailable
@@ -46,15 +50,15 @@ class Reporter:
     """What a report needs.
 
     path: file store path -> file. data_dir: below it analyses are kept, and results are written to `results`.
-    destinations: those a rule that names none sends to. most_versions: reports of a study that leave without a person.
-    thresholds: from where on a finding is in doubt.
+    destinations: by name; all of them where a rule names none. thresholds: from where on a finding is in doubt.
+    most_versions: reports of a study that leave without a person.
     """
 
     database: Database
     path: Callable[[str], Path]
     data_dir: Path
     analyses: Path
-    destinations: tuple[str, ...]
+    destinations: Mapping[str, Destination]
     retries: Retries
     most_versions: int = 3
     thresholds: Thresholds = USUAL
@@ -67,6 +71,11 @@ class _Part:
     shadow: bool
     members: tuple[Member, ...]
     folder: str
+
+    @property
+    def asked(self) -> list[Asked]:
+        """What rules ask for, each with its series and model."""
+        return [Asked(m.model, m.series_uid, request) for m in self.members for request in m.requests]
 
 
 def run(reporter: Reporter, job: Job) -> JobState:
@@ -132,7 +141,10 @@ def _write(reporter: Reporter, task: ReportTask, part: _Part) -> StudyReport:
             run=task.number,
             created_at=datetime.now(UTC),
             predecessors={} if part.shadow else results.predecessors(session, task.study_uid),
+            outputs=USUAL_OUTPUTS if part.shadow else forms_wanted(part.asked, reporter.destinations),
         )
+        replaced = {} if part.shadow else _replaced(session, reporter, task, part)
+        planned |= {note_slot(name): _note_identity(name, task) for name in replaced}
         identities = results.save_identities(session, task.run_id, planned, shadow=part.shadow)
         newest = versions.newest_path(session, task.study_uid)
     with folders.new_folder(reporter.data_dir / part.folder) as out:
@@ -144,6 +156,8 @@ def _write(reporter: Reporter, task: ReportTask, part: _Part) -> StudyReport:
             complete=task.complete,
             thresholds=reporter.thresholds,
         )
+        notes = [_note(identities[note_slot(name)], objects, report, out) for name, objects in replaced.items()]
+        report = replace(report, objects=(*report.objects, *notes))
         replaces = identities[SR_SLOT].predecessor is not None
         if not (report.found or replaces or _ordered_as_spine(analyses, failures)):
             report.findings["kept_here"] = NOT_ORDERED
@@ -183,25 +197,31 @@ def _keep(session: Session, reporter: Reporter, task: ReportTask, part: _Part, r
         result_id = results.written(session, task.run_id, item, path=path)
         if "kept_here" in report.findings:
             continue
-        for destination in sorted(_destinations(part, item, reporter.destinations)):
+        for destination in sorted(places_of(item.identity.slot, part.asked, reporter.destinations)):
             outbox.add(session, result_id=result_id, run_id=task.run_id, destination=destination)
-    reasons = dict.fromkeys(doubt.reason for doubt in report.doubts if doubt.verdict is Verdict.HOLD)
+    reasons = dict.fromkeys(doubt.text for doubt in report.doubts if doubt.verdict is Verdict.HOLD)
     if reasons and not part.shadow:
         new = NewHold(HoldKind.FINDING, task.study_uid, "; ".join(reasons), run_id=task.run_id)
         holds.hold(session, new, who="reporter")
 
 
-def _destinations(part: _Part, item: ResultObject, default: tuple[str, ...]) -> set[str]:
-    """Return where an object goes: a SEG where its own rules say, the SR of the study where any of its rules says."""
-    kind = item.identity.kind
-    return {
-        destination
-        for member in part.members
-        for request in member.requests
-        if not request.shadow and kind.value in request.outputs
-        if kind is ResultKind.SR or item.identity.slot == f"seg:{member.model}:{member.series_uid}"
-        for destination in request.destinations or default
-    }
+def _replaced(session: Session, reporter: Reporter, task: ReportTask, part: _Part) -> dict[str, Sequence[ResultObject]]:
+    """Return, by destination that wants rejection notes, what earlier runs sent there and no note has rejected."""
+    wanting = (name for name in reporter.destinations if places_of(note_slot(name), part.asked, reporter.destinations))
+    sent = {name: results.sent_before(session, task.run_id, name, reporter.data_dir) for name in wanting}
+    return {name: objects for name, objects in sent.items() if objects}
+
+
+def _note_identity(destination: str, task: ReportTask) -> ResultIdentity:
+    return new_identity(note_slot(destination), run=task.number, created_at=datetime.now(UTC))
+
+
+def _note(identity: ResultIdentity, replaced: Sequence[ResultObject], report: StudyReport, out: Path) -> ResultObject:
+    text = f"run {identity.run} of the study replaces what was sent before"
+    note = write_rejection_note(
+        replaced, identity=identity, reason=RejectionReason.REPLACED, text=text, beside=report.objects
+    )
+    return saved(note, identity, out / f"note-{identity.sop_instance_uid}.dcm")
 
 
 def _retry(reporter: Reporter, job: Job, reason: str) -> JobState:

@@ -1,8 +1,8 @@
 """What waits for a destination goes there over one association; what did not arrive waits for its next try.
 
-A destination that takes no Comprehensive 3D SR gets the same report as Comprehensive SR: another object, whose
-identity is saved before it is written, and which is made once for all destinations. What has no such fall-back is
-refused, and says so.
+Of what a destination does not take, or what is too large for it, the next best form goes there (domain/output.py):
+another object, whose identity is saved before it is written, and which is made once for all destinations. Where there
+is none left the object is refused, and says so.
 
 Just before, a destination that can be asked is asked what it knows of the study: where it knows another patient, or no
 such study, the result is held with the reason instead of making a second one.
@@ -22,10 +22,11 @@ from pydicom.dataset import Dataset
 from dicom_ai.destinations import DESTINATIONS
 from dicom_ai.destinations.delivery import Delivery, DeliveryResult
 from dicom_ai.destinations.identity import COMPARED, IDENTITY, Check, check_of, disagreement
-from dicom_ai.dicom import sr_fallback
+from dicom_ai.dicom import fallbacks
 from dicom_ai.dicom.headers import PARSE_ERRORS
 from dicom_ai.dimse.find import Match
 from dicom_ai.domain.destination import Destination
+from dicom_ai.domain.output import Output, next_best, output_of
 from dicom_ai.domain.result import ResultObject
 from dicom_ai.domain.retries import Retries
 from dicom_ai.errors import (
@@ -35,6 +36,7 @@ from dicom_ai.errors import (
     PeerUnavailable,
     PermanentRefusal,
     SopClassRefused,
+    TooLarge,
 )
 from dicom_ai.storage import deliveries, holds, outbox, results
 from dicom_ai.storage.database import Database, Session
@@ -80,12 +82,12 @@ def run(sender: Sender, turn: Turn) -> int:
         answers = _deliver(sender, turn, destination)
     except (PeerUnavailable, ConfigError) as error:  # it could not even be asked
         answers = [DeliveryResult(item.sop_instance_uid, error) for item in turn.deliveries]
-    for delivery, answer in zip(turn.deliveries, answers, strict=True):
-        if _falls_back(delivery, answer.error):
-            _fall_back(sender, delivery, str(answer.error))
+    pairs = list(zip(turn.deliveries, answers, strict=True))
+    replaced = {delivery.id for delivery, answer in pairs if _fall_back(sender, delivery, answer.error)}
     with sender.database.write() as session:
-        for delivery, answer in zip(turn.deliveries, answers, strict=True):
-            _record(session, sender, turn, delivery, answer.error)
+        for delivery, answer in pairs:
+            if delivery.id not in replaced:  # what is replaced is noted already
+                _record(session, sender, turn, delivery, answer.error)
         if any(answer.delivered for answer in answers):
             outbox.hurry(session, turn)
         outbox.end(session, turn)
@@ -185,7 +187,14 @@ def _hold(
 ) -> None:
     detail: dict[str, Any] = {"here": dict(here), "there": [dict(match) for match in there]}
     detail[LOOKED_AT] = session.info["clock"]()
-    new = NewHold(HoldKind.DESTINATION, delivery.study_uid, reason, destination=destination, detail=detail)
+    new = NewHold(
+        HoldKind.DESTINATION,
+        delivery.study_uid,
+        reason,
+        run_id=delivery.run_id,
+        destination=destination,
+        detail=detail,
+    )
     holds.hold(session, new, who="sender")
 
 
@@ -194,32 +203,62 @@ def _deliver(sender: Sender, turn: Turn, destination: Destination) -> Sequence[D
         Delivery(sender.path(item.path), item.sop_class_uid, item.sop_instance_uid, sent_before=item.repeated)
         for item in turn.deliveries
     ]
+    refusals = {item.sop_instance_uid: error for item in deliveries if (error := _too_large(item, destination))}
+    offered = [item for item in deliveries if item.sop_instance_uid not in refusals]
     try:
-        return DESTINATIONS[destination.kind](deliveries, destination) if deliveries else ()
+        answers = DESTINATIONS[destination.kind](offered, destination) if offered else ()
     except ConfigError as error:  # waits like a peer that is away, until an administrator has mended the settings
-        return [DeliveryResult(item.sop_instance_uid, error) for item in deliveries]
+        answers = tuple(DeliveryResult(item.sop_instance_uid, error) for item in offered)
+    by_uid = {answer.sop_instance_uid: answer for answer in answers}
+    return [
+        by_uid.get(uid) or DeliveryResult(uid, refusals[uid]) for uid in (item.sop_instance_uid for item in deliveries)
+    ]
 
 
-def _falls_back(delivery: outbox.Delivery, error: DicomAiError | None) -> bool:
-    return isinstance(error, SopClassRefused) and sr_fallback.fits(delivery.sop_class_uid)
+def _too_large(delivery: Delivery, destination: Destination) -> TooLarge | None:
+    """Return why an object is not even offered; None where it is not larger than the destination takes."""
+    size_mb = delivery.path.stat().st_size / 1e6 if destination.largest_mb and delivery.path.exists() else 0.0
+    if size_mb <= destination.largest_mb:
+        return None
+    return TooLarge(f"{size_mb:.1f} MB where {destination.name} takes {destination.largest_mb:g} MB")
 
 
-def _fall_back(sender: Sender, delivery: outbox.Delivery, error: str) -> None:
-    """Queue the Comprehensive SR in place of a report whose class the destination does not take."""
+def _fall_back(sender: Sender, delivery: outbox.Delivery, error: DicomAiError | None) -> bool:
+    """Queue the next best form of what the destination does not take; False where there is none."""
+    if not isinstance(error, SopClassRefused | TooLarge):
+        return False
+    with sender.database.read() as session:
+        run_id, refused = results.find(session, delivery.sop_instance_uid, Path())
+    made = _next_best(sender, run_id, refused)
+    if made is None:
+        return False
     with sender.database.write() as session:
-        run_id, report = results.find(session, delivery.sop_instance_uid, Path())
-        earlier = results.predecessors(session, report.study_uid).get(sr_fallback.SLOT)
-        planned = {sr_fallback.SLOT: sr_fallback.fallback_identity(report.identity, earlier)}
-        identity = results.save_identities(session, run_id, planned, shadow=False)[sr_fallback.SLOT]
-    dataset = sr_fallback.as_comprehensive_sr(sender.path(delivery.path), identity)
-    path = report.path.with_name(f"{report.path.stem}-comprehensive.dcm")
+        result_id = results.written(session, run_id, made, path=str(made.path))
+        form = output_of(made.identity.slot)
+        what = "Comprehensive SR" if form is Output.SR else "the picture" if form is Output.PICTURE else "BINARY"
+        deliveries.replace(session, delivery.id, result_id=result_id, error=f"{error}; sent as {what} instead")
+    return True
+
+
+def _next_best(sender: Sender, run_id: int, refused: ResultObject) -> ResultObject | None:
+    """Return the next best form of a result, written once for all destinations; None where there is none."""
+    slot = next_best(refused.identity.slot)
+    if slot is None:
+        return None
+    with sender.database.read() as session:
+        there = results.of_slot(session, run_id, slot, Path())
+    if there is not None or slot not in fallbacks.MAKERS:
+        return there
+    with sender.database.write() as session:
+        earlier = results.predecessors(session, refused.study_uid).get(slot)
+        planned = {slot: fallbacks.identity(slot, refused.identity, earlier)}
+        identity = results.save_identities(session, run_id, planned, shadow=False)[slot]
+    dataset = fallbacks.MAKERS[slot](sender.path(str(refused.path)), identity)
+    if dataset is None:
+        return None
+    path = refused.path.with_name(fallbacks.file_name(slot))
     _write(dataset, sender.path(str(path)))
-    derived = ResultObject(identity, str(dataset.SOPClassUID), report.study_uid, "", path)
-    with sender.database.write() as session:
-        result_id = results.written(session, run_id, derived, path=str(path))
-        deliveries.replace(
-            session, delivery.id, result_id=result_id, error=f"{error}; sent as Comprehensive SR instead"
-        )
+    return ResultObject(identity, str(dataset.SOPClassUID), refused.study_uid, "", path)
 
 
 def _write(dataset: Dataset, path: Path) -> None:
@@ -241,8 +280,6 @@ def _record(
     at = sender.database.clock()
     if error is None:
         outbox.sent(session, delivery.id)
-    elif _falls_back(delivery, error):
-        return  # noted already; another object waits in its place
     elif isinstance(error, PermanentRefusal):
         outbox.stop(session, delivery.id, OutboxState.REFUSED, error=str(error))
     elif at - delivery.queued_at > sender.retries.give_up_s:

@@ -125,12 +125,12 @@ def _asks(requests: Sequence[Mapping[str, Any]], rule: str) -> bool:
 
 
 def _with_analyses() -> sa.Select[int]:
-    """Select the deliveries, once for every analysis their object speaks of: a SEG of its own, the SR of all."""
+    """Select the deliveries, once for every analysis their object speaks of: a SEG of its own, all others of all."""
     own_slot = sa.literal("seg:") + JobRow.model + sa.literal(":") + JobRow.series_uid
     return (
         sa.select(OutboxRow.id)
         .join(ResultRow, ResultRow.id == OutboxRow.result_id)
         .join(RunJobRow, RunJobRow.run_id == OutboxRow.run_id)
         .join(JobRow, JobRow.id == RunJobRow.job_id)
-        .where(sa.or_(ResultRow.kind == ResultKind.SR, ResultRow.slot == own_slot))
+        .where(sa.or_(ResultRow.kind != ResultKind.SEG, ResultRow.slot == own_slot, ResultRow.slot.like(own_slot + ":%")))
     )

@@ -7,6 +7,7 @@ from pathlib import PurePath
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
+from dicom_ai.domain.output import note_slot
 from dicom_ai.domain.result import ResultIdentity, ResultKind, ResultObject
 from dicom_ai.storage.outbox import OutboxState
 from dicom_ai.storage.tables import OutboxRow, ResultRow, RunRow
@@ -39,6 +40,37 @@ def predecessors(session: Session, study_uid: str) -> Mapping[str, Predecessor]:
         .order_by(ResultRow.run_id)
     )
     return {row.slot: (row.study_uid, row.series_uid, row.sop_instance_uid) for row in rows}
+
+
+def of_slot(session: Session, run_id: int, slot: str, folder: PurePath) -> ResultObject | None:
+    """Return the written object that a run has in a slot, not in shadow; None where there is none."""
+    row = session.scalars(
+        sa.select(ResultRow).where(ResultRow.run_id == run_id, ResultRow.slot == slot, ~ResultRow.shadow)
+    ).first()
+    if row is None or row.path is None:
+        return None
+    return _object(row, session.get_one(RunRow, run_id).number, folder)
+
+
+def sent_before(session: Session, run_id: int, destination: str, folder: PurePath) -> Sequence[ResultObject]:
+    """Return what earlier runs of a run's study sent to a destination, or may have, and no note there has rejected."""
+    study_uid = session.get_one(RunRow, run_id).study_uid
+    there = (
+        OutboxRow.destination == destination,
+        OutboxRow.state.in_([OutboxState.SENT, OutboxState.UNKNOWN]),
+        ResultRow.study_uid == study_uid,
+        ResultRow.run_id < run_id,
+    )
+    rows = session.scalars(
+        sa.select(ResultRow).join(OutboxRow, OutboxRow.result_id == ResultRow.id).where(*there).order_by(ResultRow.id)
+    ).all()
+    noted = max((row.run_id for row in rows if row.slot == note_slot(destination)), default=0)
+    numbers = dict(session.execute(sa.select(RunRow.id, RunRow.number).where(RunRow.study_uid == study_uid)).all())
+    return tuple(
+        _object(row, numbers[row.run_id], folder)
+        for row in rows
+        if row.run_id >= noted and row.kind != ResultKind.KO and row.withdrawn_at is None
+    )
 
 
 def written(session: Session, run_id: int, item: ResultObject, *, path: str) -> int:

@@ -56,7 +56,7 @@ class IoWork:
             path=app.files.path,
             data_dir=app.files.root,
             analyses=app.analyses,
-            destinations=tuple(app.destinations),
+            destinations=app.destinations,
             retries=app.retries,
             most_versions=app.settings.brakes.most_versions,
             thresholds=app.settings.findings.thresholds,

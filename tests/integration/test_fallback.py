@@ -2,15 +2,24 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from pydicom import Dataset
-from pydicom.uid import Comprehensive3DSRStorage, ComprehensiveSRStorage, SegmentationStorage
+from pydicom.uid import (
+    Comprehensive3DSRStorage,
+    ComprehensiveSRStorage,
+    EncapsulatedPDFStorage,
+    SecondaryCaptureImageStorage,
+    SegmentationStorage,
+)
 from pynetdicom import AE, evt
 from pynetdicom.events import Event
 
+from dicom_ai.dicom.uids import LABEL_MAP_SEGMENTATION_STORAGE
 from dicom_ai.domain.destination import Destination
+from dicom_ai.domain.output import Output
 from dicom_ai.pipeline import send
 from dicom_ai.storage import deliveries, outbox, results
 from dicom_ai.storage.outbox import OutboxState
@@ -19,9 +28,11 @@ from tests.unit.pipeline.test_report import analysed, reported
 
 
 @contextmanager
-def _lab(folder: Path, **rule: object) -> Iterator[Lab]:
-    """A node with a SEG and an SR that wait for their destinations."""
+def _lab(folder: Path, destination: Destination | None = None, **rule: object) -> Iterator[Lab]:
+    """A node with results that wait for their destinations: a SEG and an SR where none is given."""
     lab = Lab(folder)
+    if destination is not None:
+        lab.destinations = {destination.name: destination}
     analysed(lab, **rule)
     reported(lab)
     yield lab
@@ -97,23 +108,95 @@ def test_two_archives_get_the_same_fall_back(tmp_path: Path) -> None:
         assert held[1] == held[3]
 
 
-def test_without_segmentation_the_status_says_so(lab: Lab) -> None:
+def test_without_segmentation_the_picture_goes(lab: Lab) -> None:
+    with archive(Comprehensive3DSRStorage, SecondaryCaptureImageStorage) as (destination, held):
+        assert send_all(lab, destination) == 2
+
+    report, picture = held
+    assert (report.SOPClassUID, picture.SOPClassUID) == (Comprehensive3DSRStorage, SecondaryCaptureImageStorage)
+    assert (picture.PatientID, picture.StudyInstanceUID) == (report.PatientID, report.StudyInstanceUID)
+    assert (picture.Rows, picture.Columns) == (1403, 992)
+    [replaced] = lab.look(lambda session: deliveries.not_there(session, most=5))
+    assert (replaced.state, replaced.kind) == (OutboxState.REPLACED, "seg")
+    assert replaced.error.endswith("sent as the picture instead")
+
+
+def test_without_segmentation_and_picture_the_status_says_so(lab: Lab) -> None:
     with archive(Comprehensive3DSRStorage) as (destination, held):
         assert send_all(lab, destination) == 1
 
     assert [item.SOPClassUID for item in held] == [Comprehensive3DSRStorage]
-    [refused] = lab.look(lambda session: deliveries.not_there(session, most=5))
-    assert (refused.state, refused.kind) == (OutboxState.REFUSED, "seg")
-    assert "accepts no Segmentation Storage" in refused.error
+    refused, replaced = lab.look(lambda session: deliveries.not_there(session, most=5))
+    assert (refused.state, refused.kind) == (OutboxState.REFUSED, "sc")
+    assert "accepts none of the SOP classes" in refused.error
+    assert (replaced.state, replaced.kind) == (OutboxState.REPLACED, "seg")
+
+
+def test_a_label_map_that_is_refused_goes_as_binary(tmp_path: Path) -> None:
+    wanted = Destination("pacs", "c_store", outputs=frozenset({Output.LABELMAP, Output.SR}))
+    with _lab(tmp_path, wanted) as lab, archive(SegmentationStorage, Comprehensive3DSRStorage) as (destination, held):
+        assert send_all(lab, destination) == 2
+
+    assert [item.SOPClassUID for item in held] == [Comprehensive3DSRStorage, SegmentationStorage]
+    assert held[1].SegmentationType == "BINARY"
+
+
+def test_a_label_map_that_is_taken_goes_alone(tmp_path: Path) -> None:
+    wanted = Destination("pacs", "c_store", outputs=frozenset({Output.LABELMAP}))
+    with _lab(tmp_path, wanted) as lab, archive(LABEL_MAP_SEGMENTATION_STORAGE) as (destination, held):
+        assert send_all(lab, destination) == 1
+
+    assert [item.SegmentationType for item in held] == ["LABELMAP"]
+
+
+def test_of_what_is_too_large_the_next_best_form_goes(lab: Lab) -> None:
+    everything = (SegmentationStorage, Comprehensive3DSRStorage, SecondaryCaptureImageStorage)
+    with archive(*everything) as (destination, held):
+        assert send_all(lab, replace(destination, largest_mb=0.001)) == 0
+
+    assert held == []
+    statuses = lab.look(lambda session: deliveries.not_there(session, most=9))
+    assert [item.kind for item in statuses if item.state is OutboxState.REFUSED] == ["sc"]
+    assert all("MB where pacs takes 0.001 MB" in item.error for item in statuses)
+
+
+def test_what_fits_is_not_held_up_by_what_is_too_large(lab: Lab) -> None:
+    kept = {item.identity.kind: item.path.stat().st_size for item in lab.look(results.all_of, STUDY, lab.files.root)}
+    smaller, larger = sorted(kept.values())
+    assert smaller < larger
+
+    with archive(SegmentationStorage, Comprehensive3DSRStorage, ComprehensiveSRStorage) as (destination, held):
+        send_all(lab, replace(destination, largest_mb=smaller / 1e6))
+
+    assert len(held) == 1
+
+
+def test_a_destination_gets_the_forms_it_has_chosen(tmp_path: Path) -> None:
+    wanted = Destination("pacs", "c_store", outputs=frozenset({Output.SOFT_SEG, Output.PDF, Output.PICTURE}))
+    takes = (SegmentationStorage, EncapsulatedPDFStorage, SecondaryCaptureImageStorage)
+    with _lab(tmp_path, wanted) as lab, archive(*takes) as (destination, held):
+        assert send_all(lab, destination) == 3
+
+    assert {item.SOPClassUID for item in held} == set(takes)
+    assert held[0].SegmentationFractionalType == "OCCUPANCY"
+    assert {item.SeriesDescription for item in held} == {"AI Spinal cord soft mask (RUO)", "AI page (RUO)"}
+
+
+def test_an_archive_without_any_sr_gets_the_picture(lab: Lab) -> None:
+    with archive(SegmentationStorage, SecondaryCaptureImageStorage) as (destination, held):
+        assert send_all(lab, destination) == 2
+
+    assert [item.SOPClassUID for item in held] == [SegmentationStorage, SecondaryCaptureImageStorage]
 
 
 def test_an_archive_without_any_sr_is_told_of_and_left_alone(lab: Lab) -> None:
     with archive(SegmentationStorage) as (destination, _):
         assert send_all(lab, destination) == 1
 
-    assert lab.look(outbox.counts) == {OutboxState.SENT: 1, OutboxState.REPLACED: 1, OutboxState.REFUSED: 1}
-    newest, older = lab.look(lambda session: deliveries.not_there(session, most=5))
-    assert (newest.state, older.state) == (OutboxState.REFUSED, OutboxState.REPLACED)
+    assert lab.look(outbox.counts) == {OutboxState.SENT: 1, OutboxState.REPLACED: 2, OutboxState.REFUSED: 1}
+    newest, *older = lab.look(lambda session: deliveries.not_there(session, most=5))
+    assert newest.state is OutboxState.REFUSED
+    assert {item.state for item in older} == {OutboxState.REPLACED}
 
 
 def test_every_delivery_of_a_study_is_listed(lab: Lab) -> None:

@@ -2,8 +2,9 @@
 
 from pydicom import dcmread
 
-from dicom_ai.dicom.sr_fallback import SLOT, as_comprehensive_sr, fallback_identity, fits
+from dicom_ai.dicom.sr_fallback import as_comprehensive_sr, fallback_identity
 from dicom_ai.dicom.sr_reader import read_sr
+from dicom_ai.domain.output import SR_FALLBACK_SLOT
 from dicom_ai.domain.result import ResultKind
 from tests import builders
 from tests.unit.dicom import results
@@ -39,7 +40,8 @@ def test_it_is_an_object_of_its_own_in_a_series_of_its_own(tmp_path):
 
     derived = as_comprehensive_sr(path, own)
 
-    assert (own.slot, own.series_number, own.created_at) == (SLOT, identity.series_number + 1, identity.created_at)
+    assert (own.slot, own.series_number) == (SR_FALLBACK_SLOT, identity.series_number + 1)
+    assert own.created_at == identity.created_at
     assert derived.SOPInstanceUID == derived.file_meta.MediaStorageSOPInstanceUID == own.sop_instance_uid
     assert own.sop_instance_uid != identity.sop_instance_uid
     assert own.series_uid != identity.series_uid
@@ -67,9 +69,3 @@ def test_it_replaces_the_fall_back_of_the_run_before(tmp_path):
     [instance] = series.ReferencedSOPSequence
     assert (study.StudyInstanceUID, series.SeriesInstanceUID, instance.ReferencedSOPInstanceUID) == before
     assert instance.ReferencedSOPClassUID == COMPREHENSIVE_SR
-
-
-def test_only_comprehensive_3d_sr_has_this_fall_back():
-    assert fits("1.2.840.10008.5.1.4.1.1.88.34")
-    assert not fits("1.2.840.10008.5.1.4.1.1.66.4")
-    assert not fits(COMPREHENSIVE_SR)

@@ -51,6 +51,7 @@ class Lab:
     lost: str = ""
     full: tuple[Way, ...] = ()
     database_url: str = ""
+    destinations: dict[str, Destination] = field(default_factory=lambda: {"pacs": Destination("pacs", "folder")})
 
     def __post_init__(self) -> None:
         url = self.database_url or f"sqlite:///{self.folder / 'node.db'}"
@@ -89,7 +90,7 @@ class Lab:
             path=self.files.path,
             data_dir=data_dir,
             analyses=self.files.root / "analyses",
-            destinations=("pacs",),
+            destinations=self.destinations,
             retries=RETRIES,
             thresholds=self.thresholds,
         )

@@ -2,14 +2,16 @@ import pytest
 import sqlalchemy as sa
 from pydicom import dcmread
 
+from dicom_ai.domain.destination import Destination
 from dicom_ai.domain.job import JobState
+from dicom_ai.domain.output import Output
 from dicom_ai.domain.verdict import Thresholds
 from dicom_ai.errors import ModelError
 from dicom_ai.pipeline import analyse, report, route
 from dicom_ai.storage import holds, outbox, results, runs
 from dicom_ai.storage.holds import HoldKind
 from dicom_ai.storage.outbox import OutboxState
-from dicom_ai.storage.tables import OutboxRow
+from dicom_ai.storage.tables import OutboxRow, ResultRow
 from tests.predictors import BrightCord
 from tests.unit.pipeline.lab import SERIES, STUDY, Lab
 
@@ -172,7 +174,7 @@ def test_findings_in_grave_doubt_are_held_with_the_reason(lab: Lab) -> None:
 
     (hold,) = lab.look(holds.open_now)
     assert (hold.kind, hold.held, hold.decisions) == (HoldKind.FINDING, 2, ("discard", "release"))
-    assert hold.reason == "the mean CSA of 100.0 mm2 is outside of 10 to 50 mm2"
+    assert hold.reason.startswith("the cord seen: the mean CSA of 100.0 mm2 is outside of 10 to 50 mm2; ")
 
 
 def test_doubtful_findings_of_a_rule_in_shadow_hold_nothing(lab: Lab) -> None:
@@ -181,3 +183,34 @@ def test_doubtful_findings_of_a_rule_in_shadow_hold_nothing(lab: Lab) -> None:
     reported(lab)
 
     assert lab.look(holds.open_now) == ()
+
+
+def test_a_destination_that_wants_notes_is_told_what_a_new_run_replaces(lab: Lab) -> None:
+    notes = frozenset({Output.SEG, Output.SR, Output.REJECTION_NOTE})
+    lab.destinations = {"pacs": Destination("pacs", "folder", outputs=notes), "lab": Destination("lab", "folder")}
+    analysed(lab)
+    reported(lab)
+    assert [kind for kind, _ in objects(lab)].count("ko") == 0
+    with lab.database.write() as session:
+        session.execute(sa.update(OutboxRow).values(state=OutboxState.SENT))
+    first = {item.identity.sop_instance_uid for item in lab.look(results.all_of, STUDY, lab.files.root)}
+    lab.receive(images=12)
+    lab.advance(30)
+    route.run(lab.router)
+    analyse.run(lab.analyst, lab.claim("gpu"))
+    reported(lab)
+
+    [note] = [dcmread(path) for kind, path in objects(lab) if kind == "ko"]
+    rejected = {
+        item.ReferencedSOPInstanceUID
+        for series in note.CurrentRequestedProcedureEvidenceSequence[0].ReferencedSeriesSequence
+        for item in series.ReferencedSOPSequence
+    }
+    assert rejected == first
+    with lab.database.read() as session:
+        places = session.scalars(
+            sa.select(OutboxRow.destination)
+            .join(ResultRow, ResultRow.id == OutboxRow.result_id)
+            .where(ResultRow.kind == "ko")
+        ).all()
+    assert places == ["pacs"]
