@@ -8,6 +8,7 @@ that was released, from a sender that has always sent so. Nothing here is ever a
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 
 import structlog
@@ -35,21 +36,33 @@ IMAGES = frozenset({"MR", "CT", "CR", "DX"})
 _MADE = (("AcquisitionDate", "AcquisitionTime"), ("ContentDate", "ContentTime"), ("SeriesDate", "SeriesTime"))
 _CREATED = ("InstanceCreationDate", "InstanceCreationTime")
 
+Count = Callable[[str], Mapping[str, int]]
+"""Study UID -> number of images of each of its image series; nothing where the archive does not say.
+
+Raises PeerUnavailable where it does not answer now, PermanentRefusal where it cannot be asked.
+"""
+
 log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
 class Observer:
-    """What looking needs. path: file store path -> file. archive: the PACS that can be asked for counts, if any.
+    """What looking needs. path: file store path -> file.
 
-    settled_s: an archive's count is believed when the newest image was made longer ago than this.
+    count: study -> images by series, as an archive counts them; None where none is asked. settled_s: such a count is
+    believed when the newest image was made longer ago than this.
     """
 
     database: Database
     path: Callable[[str], Path]
-    archive: Destination | None
+    count: Count | None
     settled_s: float
     association_stale_s: float
+
+
+def counting(archive: Destination) -> Count:
+    """Return how a PACS counts: by C-FIND or QIDO-RS at the level of series (NumberOfSeriesRelatedInstances)."""
+    return partial(_ask, archive)
 
 
 def run(observer: Observer) -> str | None:
@@ -126,10 +139,10 @@ def _counted(observer: Observer, state: StudyState) -> Mapping[str, int]:
 
     A study that is still being made grows in the archive as it does here, and its count says nothing.
     """
-    if observer.archive is None or not _made_long_ago(observer, state):
+    if observer.count is None or not _made_long_ago(observer, state):
         return {}
     try:
-        now_counted = _ask(observer.archive, state.study_uid)
+        now_counted = observer.count(state.study_uid)
     except (PeerUnavailable, PermanentRefusal, ConfigError) as error:
         log.warning("the archive was not asked for its count", reason=str(error))
         return {}
@@ -139,7 +152,6 @@ def _counted(observer: Observer, state: StudyState) -> Mapping[str, int]:
 
 
 def _ask(archive: Destination, study_uid: str) -> Mapping[str, int]:
-    """Return the number of images of each image series of a study; nothing where the archive does not say."""
     keys = {"SeriesInstanceUID": "", "Modality": "", "NumberOfSeriesRelatedInstances": ""}
     if archive.kind == "stow_rs":
         matches: Sequence[Match] = qido.ask(archive, f"studies/{study_uid}/series", keys)

@@ -26,6 +26,7 @@ from typing import Any, cast
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
+from dicom_ai.domain.result import ResultKind
 from dicom_ai.storage import audit, versions, withdrawals
 from dicom_ai.storage.database import lock_study, now
 from dicom_ai.storage.tables import HoldRow, OutboxRow, ResultRow, RunRow
@@ -273,8 +274,12 @@ def _choose(session: Session, row: HoldRow, *, newest: bool, who: str) -> None:
 
 
 def _covers() -> tuple[sa.ColumnElement[bool], ...]:
-    """Return what joins holds, results and the outbox where a hold covers a delivery."""
+    """Return what joins holds, results and the outbox where a hold covers a delivery.
+
+    A rejection note takes back what was wrong: it waits only where its own destination knows the study otherwise.
+    """
     return (
+        sa.or_(ResultRow.kind != ResultKind.KO, HoldRow.kind == HoldKind.DESTINATION),
         ResultRow.id == OutboxRow.result_id,
         HoldRow.study_uid == ResultRow.study_uid,
         sa.or_(HoldRow.run_id.is_(None), HoldRow.run_id == OutboxRow.run_id),

@@ -54,6 +54,7 @@ class Delivery:
     queued_at: float
     repeated: bool
     study_uid: str = ""
+    run_id: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -351,6 +352,7 @@ def _deliveries(
             queued_at=row.queued_at,
             repeated=row.state == OutboxState.UNKNOWN,
             study_uid=result.study_uid,
+            run_id=row.run_id,
         )
         for row, result in session.execute(query)
     )

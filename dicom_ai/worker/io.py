@@ -37,7 +37,7 @@ class IoWork:
         self._observer = Observer(
             database=app.database,
             path=app.files.path,
-            archive=app.archive,
+            count=evidence.counting(app.archive) if app.archive else None,
             settled_s=timing.study_quiet_s,
             association_stale_s=timing.association_stale_s,
         )

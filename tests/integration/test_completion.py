@@ -11,6 +11,7 @@ from pydicom import Dataset
 from pynetdicom.sop_class import InstanceAvailabilityNotification, ModalityPerformedProcedureStep
 
 from dicom_ai.domain.destination import Destination
+from dicom_ai.pipeline import evidence as looking
 from dicom_ai.storage import evidence
 from dicom_ai.storage.evidence import LOOK_S
 from tests import builders
@@ -126,7 +127,7 @@ def test_as_many_images_as_the_archive_counts_are_a_whole_study(
     desk: Desk, running: Orthanc, tmp_path: Path, kind
 ) -> None:
     sent = images(**LONG_AGO)
-    desk.observer = replace(desk.observer, archive=kind(running))
+    desk.observer = replace(desk.observer, count=looking.counting(kind(running)))
     running.upload(builders.write(sent, tmp_path / "in"))
     desk.send(sent[:5], ends="aborted")
     before = two_looks(desk)
@@ -139,7 +140,7 @@ def test_as_many_images_as_the_archive_counts_are_a_whole_study(
 
 def test_a_series_that_only_the_archive_has_keeps_the_study_open(desk: Desk, running: Orthanc, tmp_path: Path) -> None:
     sent = images(**LONG_AGO)
-    desk.observer = replace(desk.observer, archive=by_c_find(running))
+    desk.observer = replace(desk.observer, count=looking.counting(by_c_find(running)))
     running.upload(builders.write([*sent, *images(3, series=f"{SERIES}.7", **LONG_AGO)], tmp_path / "in"))
     desk.send(sent, ends="aborted")
 
@@ -152,7 +153,7 @@ def test_the_count_of_a_study_that_is_being_made_says_nothing(desk: Desk, runnin
     made = datetime.fromtimestamp(desk.at).astimezone() - timedelta(minutes=2)
     times = {"AcquisitionDate": made.strftime("%Y%m%d"), "AcquisitionTime": made.strftime("%H%M%S")}
     sent = images(TimezoneOffsetFromUTC=made.strftime("%z"), **times)
-    desk.observer = replace(desk.observer, archive=by_c_find(running))
+    desk.observer = replace(desk.observer, count=looking.counting(by_c_find(running)))
     running.upload(builders.write(sent[:5], tmp_path / "in"))
     desk.send(sent[:5], ends="aborted")
 
@@ -163,7 +164,7 @@ def test_an_archive_that_does_not_count_is_no_evidence(desk: Desk, tmp_path: Pat
     sent = images(**LONG_AGO)
     with dcmqrscp(tmp_path, node_port=free_port()) as port:
         archive = Destination("pacs", "c_store", {"host": "127.0.0.1", "port": port, "called_ae_title": DCMTK_AE_TITLE})
-        desk.observer = replace(desk.observer, archive=archive)
+        desk.observer = replace(desk.observer, count=looking.counting(archive))
         files = builders.write(sent, tmp_path / "in")
         names = ["-aec", DCMTK_AE_TITLE, "127.0.0.1", str(port)]
         subprocess.run([need_program("storescu", package="dcmtk"), *names, *files], check=True, timeout=60)

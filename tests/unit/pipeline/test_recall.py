@@ -10,7 +10,8 @@ from dicom_ai.domain.destination import Destination
 from dicom_ai.domain.result import ResultKind
 from dicom_ai.pipeline import recall, send
 from dicom_ai.pipeline.recall import Note, Recall
-from dicom_ai.storage import outbox, withdrawals
+from dicom_ai.storage import holds, outbox, withdrawals
+from dicom_ai.storage.holds import HoldKind, NewHold
 from dicom_ai.storage.outbox import OutboxState
 from tests.unit.pipeline.lab import STUDY, Lab
 from tests.unit.pipeline.test_report import analysed, reported
@@ -80,6 +81,15 @@ def test_what_has_left_is_listed_and_rejected_by_one_note_for_the_study(sent: La
     (arrived,) = [read for path in (tmp_path / "out").iterdir() if (read := dcmread(path)).Modality == "KO"]
     assert arrived.StudyInstanceUID == STUDY
     assert arrived.ConceptNameCodeSequence[0].CodeMeaning == "Rejected for Patient Safety Reasons"
+
+
+def test_a_note_leaves_although_the_study_is_held(sent: Lab, tmp_path: Path) -> None:
+    recall.withdraw(sent.database, CORD)
+    notes(sent)
+    with sent.database.write() as session:
+        holds.hold(session, NewHold(HoldKind.PATIENTS, STUDY, "two patients"), who="node")
+
+    assert turn(sent, tmp_path) == 1
 
 
 def test_the_same_recall_again_makes_the_same_note_once(sent: Lab) -> None:
