@@ -56,7 +56,8 @@ def write_picture(
     picture.ImageType = ["DERIVED", "SECONDARY"]
     picture.BurnedInAnnotation = "NO"
     picture.RecognizableVisualFeatures = "NO"
-    picture.PatientOrientation = picture.Laterality = ""
+    picture.PatientOrientation = ""
+    picture.BodyPartExamined = "SPINE"  # not paired: no Laterality (PS3.3 C.7.3.1)
     picture.SamplesPerPixel, picture.PhotometricInterpretation, picture.PlanarConfiguration = 3, "RGB", 0
     picture.Rows, picture.Columns = pixels.shape[:2]
     picture.BitsAllocated = picture.BitsStored = 8

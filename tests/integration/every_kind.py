@@ -6,11 +6,17 @@ from pathlib import Path
 import numpy as np
 from pydicom.dataset import Dataset
 
-from dicom_ai.dicom.seg_writer import write_seg, write_soft_seg
+from dicom_ai.dicom.document_writer import write_pdf, write_picture
+from dicom_ai.dicom.ko_writer import RejectionReason, write_rejection_note
+from dicom_ai.dicom.seg_writer import write_labelmap_seg, write_seg, write_soft_seg
+from dicom_ai.dicom.source_headers import source_headers
 from dicom_ai.dicom.sr_fallback import as_comprehensive_sr, fallback_identity
 from dicom_ai.dicom.sr_writer import Evidence
 from dicom_ai.domain.findings import Finding, Quality, Quantity, Structure
 from dicom_ai.domain.result import ResultKind
+from dicom_ai.page.content import Page
+from dicom_ai.page.pdf import pdf_of
+from dicom_ai.page.picture import picture_of
 from tests import builders
 from tests.unit.dicom import results
 from tests.unit.dicom.results import Read
@@ -18,7 +24,7 @@ from tests.unit.dicom.results import Read
 REPLACED = "1.2.3.4"
 """SOP Instance UID of the report that sr-again replaces; it is not among the files."""
 
-SEGS = ("seg", "seg-spine", "seg-japanese", "seg-poor", "seg-enhanced", "seg-dx", "seg-cr", "seg-soft")
+SEGS = ("seg", "seg-spine", "seg-japanese", "seg-poor", "seg-enhanced", "seg-dx", "seg-cr", "seg-soft", "seg-labelmap")
 MEASUREMENT_REPORTS = (
     "sr",
     "sr-failed",
@@ -31,7 +37,10 @@ MEASUREMENT_REPORTS = (
     "sr-fallback",
 )
 REPORTS = (*MEASUREMENT_REPORTS, "sr-nothing")
-KINDS = (*SEGS, *REPORTS)
+DOCUMENTS = ("pdf", "pdf-japanese", "picture", "note", "note-unsafe")
+"""The report on one page in its two forms, and notes that reject results."""
+
+KINDS = (*SEGS, *REPORTS, *DOCUMENTS)
 RADIOGRAPHS = ("seg-dx", "seg-cr")
 """SEGs of an image without a plane."""
 
@@ -48,7 +57,7 @@ class Written:
 def write_every_kind(folder: Path) -> dict[str, Written]:
     """Write every kind of object into a folder, and its sources into folders below."""
     sources = _sources(folder)
-    return {**_segs(folder, sources), **_reports(folder, sources)}
+    return {**_segs(folder, sources), **_reports(folder, sources), **_documents(folder, sources)}
 
 
 def _sources(folder: Path) -> dict[str, Read]:
@@ -93,6 +102,10 @@ def _segs(folder: Path, sources: dict[str, Read]) -> dict[str, Written]:
         neck.series, neck.source, masks, identity=results.identity(ResultKind.SEG), model=results.MODEL
     )
     written["seg-soft"] = Written(_saved(soft, folder / "seg-soft.dcm"), neck, masks.labels)
+    labels = write_labelmap_seg(
+        neck.series, neck.source, masks, identity=results.identity(ResultKind.SEG), model=results.MODEL
+    )
+    written["seg-labelmap"] = Written(_saved(labels, folder / "seg-labelmap.dcm"), neck, masks.labels)
     return written
 
 
@@ -118,6 +131,26 @@ def _reports(folder: Path, sources: dict[str, Read]) -> dict[str, Written]:
     own = fallback_identity(results.identity(ResultKind.SR), None)
     fallback = as_comprehensive_sr(written["sr"].path, own)
     return {**written, "sr-fallback": Written(_saved(fallback, folder / "sr-fallback.dcm"), neck)}
+
+
+def _documents(folder: Path, sources: dict[str, Read]) -> dict[str, Written]:
+    neck = sources["neck"]
+    page = Page("AI report of the spine", ("Phantom",), (), (), None, (), ("a note",), ("a model",))
+    _, place = results.seg_of(neck, folder=folder)
+    documents = {}
+    for name, origin in (("pdf", "neck"), ("pdf-japanese", "japanese")):
+        image = sources[origin]
+        header = next(iter(source_headers(image.series).values()))
+        named = results.identity(ResultKind.PDF)
+        pdf = write_pdf(pdf_of(page), header, identity=named, models=[results.MODEL], sources=[image.source])
+        documents[name] = Written(_saved(pdf, folder / f"{name}.dcm"), image)
+    header = next(iter(source_headers(neck.series).values()))
+    picture = write_picture(picture_of(page), header, identity=results.identity(ResultKind.SC), models=[results.MODEL])
+    documents["picture"] = Written(_saved(picture, folder / "picture.dcm"), neck)
+    for name, reason in (("note", RejectionReason.REPLACED), ("note-unsafe", RejectionReason.UNSAFE)):
+        note = write_rejection_note([place], identity=results.identity(ResultKind.KO), reason=reason, text="run 2")
+        documents[name] = Written(_saved(note, folder / f"{name}.dcm"), neck)
+    return documents
 
 
 def _seg(image: Read, structures: tuple[Structure, ...]) -> Dataset:

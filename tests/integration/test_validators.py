@@ -17,14 +17,25 @@ from tests.integration.every_kind import (
     write_every_kind,
 )
 
+NOTES = ("note", "note-unsafe")
+
 READ_BY_HIGHDICOM = [kind for kind in MEASUREMENT_REPORTS if kind != "sr-failed"]
 """highdicom 0.28 reads no NUM without a value, which PS3.3 C.18.1 allows."""
+
+IODS = {
+    "sr-fallback": "ComprehensiveSR",
+    "seg-labelmap": "",
+    **dict.fromkeys(("pdf", "pdf-japanese"), "EncapsulatedPDF"),
+    "picture": "SCImage",
+    **dict.fromkeys(NOTES, "KeyObjectSelectionDocument"),
+}
+"""What dciodvfy takes an object for, where it is neither SEG nor Comprehensive 3D SR."""
 
 TREES = ("sr", "sr-failed", "sr-enhanced", "sr-dx")
 """Reports whose trees differ: PixelMed takes 8 s a report, and looks at nothing but the tree."""
 
 WITH_PLANE = [kind for kind in SEGS if kind not in RADIOGRAPHS]
-BINARY = [kind for kind in WITH_PLANE if kind != "seg-soft"]
+BINARY = [kind for kind in WITH_PLANE if kind not in ("seg-soft", "seg-labelmap")]
 
 
 @pytest.fixture(scope="module")
@@ -52,8 +63,8 @@ def test_every_object_is_looked_at(objects):
 def test_dciodvfy_has_nothing_to_say(objects, kind):
     iod, complaints = validators.complaints_of_dciodvfy(objects[kind].path)
 
-    assert complaints == []
-    assert iod == {"sr-fallback": "ComprehensiveSR"}.get(kind, "Segmentation" if kind in SEGS else "Comprehensive3DSR")
+    assert complaints == (validators.LABELMAP_UNKNOWN if kind == "seg-labelmap" else [])
+    assert iod == IODS.get(kind, "Segmentation" if kind in SEGS else "Comprehensive3DSR")
 
 
 @pytest.mark.parametrize("kind", REPORTS)
@@ -62,6 +73,24 @@ def test_dsrdump_reads_the_report(objects, kind):
 
     assert errors == []
     assert "Verification Flag   : UNVERIFIED" in text
+
+
+@pytest.mark.parametrize("kind", NOTES)
+def test_a_note_is_read_with_what_it_rejects(objects, kind):
+    text, errors = validators.complaints_of_dsrdump(objects[kind].path)
+
+    assert errors == []
+    assert "Rejected for" in text and "SG image" in text
+
+
+@pytest.mark.parametrize("kind", ["pdf", "pdf-japanese"])
+def test_dcmtk_takes_the_pdf_out_again(objects, kind, tmp_path):
+    document = dcmread(objects[kind].path)
+
+    pdf = validators.pdf_by_dcmtk(objects[kind].path, tmp_path / "out.pdf")
+
+    assert pdf == document.EncapsulatedDocument[: document.EncapsulatedDocumentLength]
+    assert pdf.startswith(b"%PDF")
 
 
 @pytest.mark.parametrize("kind", TREES)
@@ -85,7 +114,7 @@ def test_dcmqi_reads_every_voxel_where_it_was(objects, kind, tmp_path):
     assert len(segments) == int(written.labels.max())
     for number, points in enumerate(segments, 1):
         assert np.array_equal(points, _points(written, number))
-    described = dcmread(written.path).SegmentSequence
+    described = [one for one in dcmread(written.path).SegmentSequence if one.SegmentNumber > 0]  # 0: background
     assert [one["SegmentLabel"] for one in attributes] == [one.SegmentLabel for one in described]
     assert [one["TrackingUniqueIdentifier"] for one in attributes] == [one.TrackingUID for one in described]
 
@@ -137,7 +166,7 @@ def test_every_reference_is_to_an_object_that_exists(objects, folder, kind):
 
     named = {str(element.value) for element in result.iterall() if element.keyword == "ReferencedSOPInstanceUID"}
 
-    assert named
+    assert bool(named) == (kind != "picture")
     assert named - known <= {REPLACED}
 
 

@@ -27,6 +27,23 @@ DCIODVFY_ALLOWED = (
     r"Warning - Missing attribute or value that would be needed to build DICOMDIR - Study ID",
 )
 
+IODS = (
+    "Segmentation",
+    "Comprehensive3DSR",
+    "ComprehensiveSR",
+    "EncapsulatedPDF",
+    "SCImage",
+    "KeyObjectSelectionDocument",
+)
+"""Names by which dciodvfy calls what we write."""
+
+LABELMAP_UNKNOWN = [
+    "Error - SegmentNumber not monotonically increasing from one by one - have SegmentSequence item number 1 (from one) "
+    "with SegmentNumber of 0",
+    "Error - Information Object Not found",
+]
+"""dciodvfy of 2022 does not know the SOP class of label maps (2024), nor that they describe their background."""
+
 PIXELMED_ALLOWED = (
     # TID 1410 is extensible; viewers ignore these three, readers of the report need them
     r"Warning: [\d.]+: .*/(CODE \((QC|OUTLINE),99DICOMAI|TEXT \(121106,DCM).*: Content Item not in template",
@@ -60,7 +77,7 @@ def complaints_of_dciodvfy(path: Path) -> tuple[str, list[str]]:
     """Return which IOD dciodvfy took an object for, and what it has against it."""
     said = _said([need_program("dciodvfy", package="dicom3tools"), path])
     lines = [line for line in said if line.startswith(("Error", "Warning"))]
-    iods = [line for line in said if line in ("Segmentation", "Comprehensive3DSR", "ComprehensiveSR")]
+    iods = [line for line in said if line in IODS]
     return "".join(iods), _not_allowed(lines, DCIODVFY_ALLOWED)
 
 
@@ -74,6 +91,12 @@ def complaints_of_dsrdump(path: Path) -> tuple[str, list[str]]:
     """Return what dsrdump printed of a report, and its errors."""
     said = _said([need_program("dsrdump", package="dcmtk"), "-q", path])
     return "\n".join(said), [line for line in said if line.startswith("E:")]
+
+
+def pdf_by_dcmtk(path: Path, out: Path) -> bytes:
+    """Return the PDF that dcmtk's dcm2pdf takes out of a document."""
+    _said([need_program("dcm2pdf", package="dcmtk"), path, out], zero=True)
+    return out.read_bytes()
 
 
 def complaints_of_pixelmed(paths: Sequence[Path]) -> list[list[str]]:
