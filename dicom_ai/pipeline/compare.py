@@ -4,7 +4,8 @@ Pixels are decoded here, by a worker, and never while a sender waits for its ans
 nothing of its study is routed, reported or sent.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ import structlog
 from dicom_ai.dicom.likeness import Difference, difference, identity_of
 from dicom_ai.errors import NotDicom
 from dicom_ai.storage import holds, studies, versions, withdrawals
-from dicom_ai.storage.database import Database, Session
+from dicom_ai.storage.database import Database, Session, lock_study
 from dicom_ai.storage.holdings import CONFLICT, SPARE
 from dicom_ai.storage.holds import HoldKind, NewHold
 from dicom_ai.storage.versions import Pair, Who
@@ -67,10 +68,10 @@ def _compare(comparer: Comparer, pair: Pair) -> None:
         found, before = difference(kept, path), identity_of(kept)
     except NotDicom as error:
         log.warning("cannot be compared", sop_instance_uid=pair.sop_instance_uid, reason=str(error))
-        with comparer.database.write() as session:
+        with _writing(comparer, pair) as session:
             _conflict(session, pair, UNREADABLE, {})
         return None
-    with comparer.database.write() as session:
+    with _writing(comparer, pair) as session:
         if found.image:
             _conflict(session, pair, OTHER, {"differs": list(found.image)})
         elif not found.identity:
@@ -81,9 +82,18 @@ def _compare(comparer: Comparer, pair: Pair) -> None:
             _correct(session, pair, found, before, newest)
 
 
+@contextmanager
+def _writing(comparer: Comparer, pair: Pair) -> Iterator[Session]:
+    """Yield a transaction in which nobody else changes the studies of a pair."""
+    with comparer.database.write() as session:
+        for study_uid in sorted({pair.study_uid, pair.kept_study_uid}):  # in order: two of them never wait in a circle
+            lock_study(session, study_uid)
+        yield session
+
+
 def _promote(comparer: Comparer, pair: Pair, newest: Mapping[str, str]) -> None:
     """Let an image count whose rival has gone meanwhile."""
-    with comparer.database.write() as session:
+    with _writing(comparer, pair) as session:
         versions.take_over(session, pair.id, _who(newest))
         studies.hold_patients(session, pair.study_uid)
 

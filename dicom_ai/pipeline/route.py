@@ -218,7 +218,7 @@ def _wanted(
 
 
 def _not_before(series: KeptSeries, by_rules: Sequence[Rule]) -> float:
-    """Return before when an analysis must not start: rules may ask for a longer quiet time, unless it is known to be whole."""
+    """Return before when an analysis must not start: rules may ask for a longer quiet time, unless it is whole."""
     if series.evidence:
         return 0.0
     return series.last_received_at + max(rule.series_quiet_s or 0 for rule in by_rules)

@@ -17,11 +17,12 @@ from dicom_ai.domain.result import ResultIdentity, ResultKind, ResultObject
 from dicom_ai.domain.run import Request, Wanted
 from dicom_ai.pipeline import compare
 from dicom_ai.pipeline.compare import Comparer
-from dicom_ai.storage import holds, outbox, results, runs, schema, studies, versions, withdrawals
+from dicom_ai.storage import holds, outbox, results, retention, runs, schema, studies, versions, withdrawals
 from dicom_ai.storage.database import Database
 from dicom_ai.storage.files import FileStore
 from dicom_ai.storage.holds import Decision, Hold, HoldKind
 from dicom_ai.storage.outbox import OutboxState
+from dicom_ai.storage.retention import Limits
 from tests import builders
 
 STUDY, SERIES = "1.2.826.3", "1.2.826.3.1"
@@ -270,6 +271,17 @@ def test_a_correction_that_is_taken_back_is_for_a_person(desk: Desk) -> None:
 
     (hold,) = desk.held()
     assert (hold.kind, hold.reason) == (HoldKind.CONFLICT, compare.OLDER)
+
+
+def test_the_version_that_no_longer_counts_goes_like_an_unwanted_image(desk: Desk) -> None:
+    first = images()
+    desk.receive(*first)
+    desk.receive(*changed(first, PatientID="NEW"))
+    desk.compare()
+
+    with desk.database.write() as session:
+        assert retention.begin(session, STUDY, Limits(unwanted_s=1e-9, analysed_s=0, results_s=0)) == 3
+    assert desk.counting() == 3
 
 
 def test_two_patients_in_one_study_are_held_and_never_merged(desk: Desk) -> None:

@@ -2,7 +2,7 @@
 
 import uuid
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from hashlib import sha256
 from io import BytesIO
 from pathlib import Path
@@ -29,10 +29,11 @@ class Desk:
 
     folder: Path
     at: float = 1_800_000_000.0
-    number: int = field(default=0)
+    database_url: str = ""
 
     def __post_init__(self) -> None:
-        self.database = Database(f"sqlite:///{self.folder / 'node.db'}", clock=lambda: self.at)
+        url = self.database_url or f"sqlite:///{self.folder / 'node.db'}"
+        self.database = Database(url, clock=lambda: self.at)
         schema.upgrade(self.database)
         self.files = FileStore(self.folder / "data")
         self.observer = Observer(self.database, self.files.path, None, 600, 180)

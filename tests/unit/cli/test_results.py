@@ -1,0 +1,97 @@
+"""dicom-ai results: what a person sees and says."""
+
+import csv
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from dicom_ai.cli import results as command
+from dicom_ai.domain.destination import Destination
+from dicom_ai.errors import ConfigError
+from dicom_ai.pipeline import send
+from dicom_ai.storage import holds
+from dicom_ai.storage.holds import HoldKind, NewHold
+from tests.unit.cli.test_node_commands import the_log_is_put_back  # noqa: F401 - used by pytest
+from tests.unit.pipeline.lab import STUDY, Lab
+from tests.unit.pipeline.test_report import analysed, reported
+
+
+@pytest.fixture
+def lab(tmp_path: Path) -> Iterator[Lab]:
+    """A node whose archive has a SEG and an SR of model cord."""
+    lab = Lab(tmp_path)
+    analysed(lab)
+    reported(lab)
+    (tmp_path / "out").mkdir()
+    sender = lab.sender(Destination("pacs", "folder", {"folder": str(tmp_path / "out")}))
+    claimed = send.claim(sender, "sender", 60)
+    assert claimed is not None
+    assert send.run(sender, claimed) == 2
+    yield lab
+    lab.database.close()
+
+
+def run(lab: Lab, *arguments: str) -> Result:
+    config = lab.folder / "dicom-ai.toml"
+    config.write_text(
+        f'[storage]\ndata_dir = "{lab.files.root}"\ndatabase_url = "{lab.database.url}"\n'
+        f'[[destinations]]\nname = "pacs"\nkind = "folder"\nparameters = {{ folder = "{lab.folder / "out"}" }}\n'
+    )
+    return CliRunner().invoke(command.command, [*arguments, "--config", str(config)])
+
+
+def hold(lab: Lab) -> int:
+    new = NewHold(HoldKind.PATIENTS, STUDY, "two patients", detail={"PatientID": ["P1", "P2"]})
+    with lab.database.write() as session:
+        return holds.hold(session, new, who="node")
+
+
+def test_what_is_held_is_listed_without_patient_data_and_shown_with_it(lab: Lab) -> None:
+    number = hold(lab)
+    listed, shown = run(lab, "list").output, json.loads(run(lab, "show", str(number)).output)
+
+    assert f"patients  study {STUDY}" in listed
+    assert f"dicom-ai results decide {number} first|newest" in listed
+    assert "P1" not in listed
+    assert shown["detail"] == {"PatientID": ["P1", "P2"]}
+
+
+def test_a_decision_ends_it_with_who_and_why(lab: Lab) -> None:
+    number = hold(lab)
+    said = run(lab, "decide", str(number), "first", "--who", "anna", "--why", "asked the ward").output
+
+    assert said.startswith(f"first: hold {number} of study {STUDY}")
+    ended = lab.look(holds.find, number)
+    assert (ended.decision, ended.who, ended.why) == ("first", "anna", "asked the ward")
+    assert run(lab, "list").output == "held: none\nto withdraw: none\n"
+
+
+@pytest.mark.parametrize("arguments", [("decide", "99", "first"), ("decide", "1", "release"), ("show", "99")])
+def test_what_makes_no_sense_is_refused_in_words(lab: Lab, arguments: tuple[str, ...]) -> None:
+    hold(lab)
+
+    assert isinstance(run(lab, *arguments).exception, ConfigError)
+
+
+def test_a_recall_lists_every_object_study_and_destination_and_changes_nothing(lab: Lab, tmp_path: Path) -> None:
+    file = tmp_path / "recall.csv"
+    said = run(lab, "recall", "--model", "cord", "--since", "1970-01-01", "--csv", str(file)).output
+
+    with file.open(encoding="utf-8") as opened:
+        rows = list(csv.DictReader(opened))
+    assert [(row["study_uid"], row["destination"], row["kind"], row["there"]) for row in rows] == [
+        (STUDY, "pacs", "sr", "yes"),
+        (STUDY, "pacs", "seg", "yes"),
+    ]
+    assert said == "model cord: 2 objects of 1 studies at 1 destinations\n"
+    assert "to withdraw: none" in run(lab, "list").output
+
+
+def test_a_recall_that_withdraws_queues_a_rejection_note(lab: Lab) -> None:
+    said = run(lab, "recall", "--model", "cord", "--withdraw", "--why", "wrong levels").output
+
+    assert f"study {STUDY}: 2 objects rejected, to pacs: results/1/recall/" in said
+    assert "to withdraw: 2" in run(lab, "list").output
