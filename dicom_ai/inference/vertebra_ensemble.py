@@ -241,6 +241,18 @@ def reference(soft: np.ndarray, bodies: Sequence[Body], detections: Sequence[Det
     return max(possible, key=lambda one: one.score * one.size, default=None)
 
 
+def confirmed(found: Body | None, detections: Sequence[Detection]) -> Body | None:
+    """Return a reference vertebra of the U-Net where a detection of its kind covers its middle, else None.
+
+    A reference in the wrong place shifts every level: where there are two networks, both must see it.
+    """
+    if found is None:
+        return None
+    column, row = np.rint(found.centre).astype(int)
+    seen = [one for one in detections if one.mask[row, column]]
+    return replace(found, witnesses=("unet", "detector")) if seen else None
+
+
 def at_end(candidate: Body, bodies: Sequence[Body], *, above: bool) -> bool:
     """Whether a candidate lies beyond the end of the column, at most two bodies away, and has a fitting size."""
     end = min(bodies, key=lambda body: body.centre[1] * (1 if above else -1))

@@ -45,7 +45,7 @@ STEPS, ALIKE, SURE_BODY = ((0.85, 1.65), (2.1, 2.9)), 1.3, 0.7
 """Between centres, in bodies: to the next one, over a missing one. Neighbours differ in size by less than ALIKE, and
 their mean probability is at least SURE_BODY: only then levels are counted past them."""
 LEAST_BODIES = 2
-SURE_SIDE = 0.25
+SURE_SIDE = 0.12
 """Mean difference between front probability on both sides of the bodies from which the image itself is sure."""
 
 

@@ -16,7 +16,7 @@ from dicom_ai.imaging.radiograph_contrast import two_channels
 from dicom_ai.inference.maskrcnn import MaskRCNNRunner, merged, pasted
 from dicom_ai.inference.runtime import Runner
 from dicom_ai.inference.sliding_window import Window, sliding_window, window_starts
-from dicom_ai.inference.vertebra_ensemble import Body, Detection, alone, ensemble, reference
+from dicom_ai.inference.vertebra_ensemble import Body, Detection, alone, confirmed, ensemble, reference
 
 CHANNELS = ("body", "core", "C2", "S1", "front")
 """What the channels of the U-Net stand for."""
@@ -67,16 +67,27 @@ class Networks:
         """
         prob = np.zeros((len(CHANNELS), *pixels.shape), np.float32)
         if self.system != "detector":
-            prob = sliding_window(pixels[None], Window(self.patch, OVERLAP), self._scores, finish=special.expit)
+            prob = self._probabilities(pixels)
+            if fine:
+                # Left and right mean the same to the network: it is asked twice, and the mean is steadier.
+                prob = (prob + self._probabilities(pixels[:, ::-1])[:, :, ::-1]) / 2
         detections: list[Detection] = []
         if self.detector is not None and (self.system == "detector" or (self.system == "ensemble" and fine)):
             detections = detections_in(pixels, self.detector, self.patch)
         body, core, c2, s1, front = prob
         of = {kind: [one for one in detections if one.kind == kind] for kind in ("vertebra", "C2", "S1")}
         bodies = alone(of["vertebra"]) if self.system == "detector" else ensemble(body, core, of["vertebra"])
-        upper = reference(c2, bodies, of["C2"], above=True)
-        lower = reference(s1, bodies, of["S1"], above=False)
-        return Column(scale, bodies, upper, lower, front)
+        joined = self.system == "ensemble" and self.detector is not None and fine
+        ends = []
+        for soft, kind, above in ((c2, "C2", True), (s1, "S1", False)):
+            found = reference(soft, bodies, () if joined else of[kind], above=above)
+            ends.append(confirmed(found, of[kind]) if joined else found)
+        return Column(scale, bodies, ends[0], ends[1], front)
+
+    def _probabilities(self, pixels: np.ndarray) -> np.ndarray:
+        """Return the U-Net's channels, (len(CHANNELS), rows, columns)."""
+        window = Window(self.patch, OVERLAP)
+        return sliding_window(np.ascontiguousarray(pixels)[None], window, self._scores, finish=special.expit)
 
     def _scores(self, tile: np.ndarray) -> np.ndarray:
         """Run one window of the U-Net; each has its own exposure, as in training."""

@@ -5,6 +5,8 @@ import numpy as np
 from dicom_ai.inference.vertebra_ensemble import (
     Body,
     Detection,
+    alone,
+    confirmed,
     ensemble,
     fits_column,
     fused,
@@ -131,6 +133,27 @@ def test_a_reference_far_from_the_column_is_none():
     bodies = ensemble(column((160, 200, 240)), cores((160, 200, 240)))
 
     assert reference(box(20), bodies, (), above=True) is None
+
+
+def test_a_reference_that_only_one_network_sees_is_not_confirmed():
+    found = body(20)
+
+    assert confirmed(found, [Detection("C2", 0.9, box(22))]).witnesses == ("unet", "detector")
+    assert confirmed(found, [Detection("C2", 0.9, box(120))]) is None
+    assert confirmed(None, [Detection("C2", 0.9, box(22))]) is None
+
+
+def test_a_neck_that_leans_forward_keeps_its_upper_bodies():
+    leaning = [body(20 + 40 * place, left=10 + 20 * max(0, 3 - place)) for place in range(7)]
+
+    assert len(in_column(leaning)) == 7
+
+
+def test_detections_alone_are_bodies_from_above():
+    found = [Detection("vertebra", 0.9, box(top)) for top in reversed(TOPS)]
+
+    assert [one.centre[1] for one in alone(found)] == sorted(one.centre[1] for one in alone(found))
+    assert len(alone(found)) == len(TOPS)
 
 
 def test_a_detected_reference_serves_where_the_unet_has_none():

@@ -226,3 +226,68 @@ def test_where_the_image_is_not_sure_the_header_tells_the_side():
 
     assert anterior_side(unsure, ()).sign == 0
     assert anterior_side(unsure, ("A", "F")).sign == 1
+
+
+def found_in(predictor, pixels: np.ndarray) -> np.ndarray:
+    return predictor.predict(source(Radiograph(np.ascontiguousarray(pixels, np.float32)))).labels
+
+
+def test_a_film_cropped_to_two_vertebrae_gives_two_without_levels(predictor):
+    result = predictor.predict(source(film(2)))
+
+    assert [vertebra.level for vertebra in result.vertebrae] == [None, None]
+
+
+def test_a_mirrored_film_gives_mirrored_bodies(predictor):
+    pixels = film().pixels
+
+    assert np.mean(found_in(predictor, pixels[:, ::-1])[:, ::-1] == found_in(predictor, pixels)) > 0.99
+
+
+def test_a_film_upside_down_without_a_header_gets_no_level(predictor):
+    result = predictor.predict(source(Radiograph(film().pixels[::-1].copy())))
+
+    assert len(result.vertebrae) == 5
+    assert {vertebra.level for vertebra in result.vertebrae} == {None}
+
+
+@pytest.mark.parametrize("largest", [255.0, 4095.0, 65535.0])
+def test_the_number_of_bits_changes_nothing(predictor, largest):
+    pixels = film().pixels
+
+    assert np.array_equal(found_in(predictor, np.round(largest * pixels)), found_in(predictor, pixels))
+
+
+def test_collimated_edges_are_no_bodies(predictor):
+    wide = np.pad(film().pixels, ((60, 60), (80, 80)))
+    labels = found_in(predictor, wide)
+
+    assert labels.max() == 5
+    assert not labels[:60].any() and not labels[:, :80].any()
+
+
+def test_a_stitching_seam_between_two_bodies_joins_none(predictor):
+    pixels = film().pixels.copy()
+    pixels[113, :] = 1.0  # one bright line across the film, in a disc
+
+    labels = found_in(predictor, pixels)
+
+    assert len({labels[top + 15, 125] for top in range(40, 240, 40)} - {0}) == 5
+
+
+def test_a_metal_rod_beside_the_column_is_no_vertebra(predictor):
+    pixels = film().pixels.copy()
+    pixels[30:240, 20:24] = 1.0
+
+    labels = found_in(predictor, pixels)
+
+    assert not labels[:, 20:24].any()
+
+
+def test_a_photograph_of_a_screen_is_refused(predictor):
+    with pytest.raises(UnsuitableImage, match="modality OT"):
+        predictor.accepts(source(film()), modality="OT")
+
+
+def test_a_blank_film_gives_nothing(predictor):
+    assert not found_in(predictor, np.full(SHAPE, 7.0)).any()
