@@ -1,0 +1,89 @@
+"""Both networks on one grid: a painted U-Net, a detector that finds what it was told to, and who is asked when."""
+
+import numpy as np
+import pytest
+
+from dicom_ai.errors import ModelError
+from dicom_ai.inference.maskrcnn import Found
+from dicom_ai.inference.vertxnet_networks import CHANNELS, Networks, detections_in
+
+PATCH = (160, 64)
+TOPS = (40, 70, 100)
+
+
+class Painted:
+    """A U-Net for one window: C2 above three bodies, wherever it looks."""
+
+    device, runtime = "CPU", "none"
+
+    def run(self, *inputs: np.ndarray) -> tuple[np.ndarray, ...]:
+        scores = np.full((1, len(CHANNELS), *PATCH), -9.0, np.float32)
+        for top in TOPS:
+            scores[0, :2, top : top + 22, 20:44] = 9.0
+        scores[0, CHANNELS.index("C2"), 10:32, 20:44] = 9.0
+        return (scores,)
+
+
+class Finder:
+    """A detector that finds the same in every window, and counts how often it was asked."""
+
+    parts = ()
+
+    def __init__(self, *found: Found) -> None:
+        self.found, self.asked = list(found), 0
+
+    def find(self, window: np.ndarray) -> list[Found]:
+        self.asked += 1
+        return self.found
+
+
+def thing(kind: str, top: int) -> Found:
+    return Found(kind, 0.9, np.array([20.0, top, 44.0, top + 22.0]), np.ones((28, 28), np.float32))
+
+
+FILM = np.random.default_rng(0).random(PATCH).astype(np.float32)
+ALL = (thing("C2", 10), *(thing("vertebra", top) for top in TOPS))
+
+
+def test_both_networks_make_bodies_that_both_have_seen():
+    column = Networks(Painted(), Finder(*ALL), PATCH).look(FILM, 1.0, fine=True)
+
+    assert [body.witnesses for body in column.bodies] == [("unet", "detector")] * 3
+    assert column.c2.witnesses == ("unet", "detector")
+    assert column.s1 is None
+
+
+def test_a_reference_that_the_detector_does_not_see_counts_for_nothing():
+    column = Networks(Painted(), Finder(*ALL[1:]), PATCH).look(FILM, 1.0, fine=True)
+
+    assert len(column.bodies) == 3
+    assert column.c2 is None
+
+
+def test_without_a_detector_the_reference_of_the_unet_counts():
+    assert Networks(Painted(), None, PATCH).look(FILM, 1.0, fine=True).c2.witnesses == ("unet",)
+
+
+def test_the_detector_is_spared_on_coarse_grids():
+    finder = Finder(*ALL)
+    Networks(Painted(), finder, PATCH).look(FILM, 1.0, fine=False)
+
+    assert finder.asked == 0
+
+
+def test_the_detector_alone_makes_a_column():
+    column = Networks(Painted(), Finder(*ALL), PATCH).of("detector").look(FILM, 1.0, fine=False)
+
+    assert [body.witnesses for body in column.bodies] == [("detector",)] * 3
+    assert column.c2.witnesses == ("detector",)
+
+
+def test_a_model_without_a_detector_cannot_be_run_as_one():
+    with pytest.raises(ModelError, match="no Mask R-CNN"):
+        Networks(Painted(), None, PATCH).of("detector")
+
+
+def test_a_film_smaller_than_a_window_gives_masks_of_its_own_size():
+    (one, *_) = detections_in(FILM[:120, :50], Finder(*ALL), PATCH)
+
+    assert one.soft.shape == (120, 50)
