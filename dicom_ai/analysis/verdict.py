@@ -39,6 +39,11 @@ class Doubt:
     site: str
     reason: str
 
+    @property
+    def text(self) -> str:
+        """The reason, with the site in doubt where it is one."""
+        return f"{self.site}: {self.reason}" if self.site else self.reason
+
     def concerns(self, finding: Finding) -> bool:
         """Tell whether a finding of the series is in doubt."""
         return finding.site == self.site if self.site else finding.site_level is not None

@@ -1,5 +1,6 @@
 """Both runtimes run the same file, and say what they run on."""
 
+import subprocess
 import sys
 from types import ModuleType, SimpleNamespace
 
@@ -8,7 +9,7 @@ import onnx
 import pytest
 
 from dicom_ai.errors import ModelError
-from dicom_ai.inference.runtime import OnnxSession, load_onnxruntime, load_torch
+from dicom_ai.inference.runtime import OnnxSession, lacks_memory, load_onnxruntime, load_torch
 
 from .models import threshold_graph
 
@@ -108,3 +109,35 @@ def test_a_missing_torch_says_what_to_install(monkeypatch):
 
     with pytest.raises(ModelError, match=r"pip install 'dicom-ai\[torch\]'"):
         load_torch()
+
+
+@pytest.mark.parametrize(
+    ("message", "lacks"),
+    [
+        ("BFCArena::AllocateRawInternal Failed to allocate memory for requested buffer of size 17179869184", True),
+        ("CUDA failure 2: out of memory ; GPU=0 ; expr=cudaMalloc((void**)&p, size)", True),
+        ("CUDA out of memory. Tried to allocate 20.00 GiB. GPU 0 has a total capacity of 79.10 GiB", True),
+        ("CUBLAS failure 3: CUBLAS_STATUS_ALLOC_FAILED ; expr=cublasCreate(&cublas_handle_)", True),
+        ("std::bad_alloc", True),
+        ("Got invalid dimensions for input: image for the following indices", False),
+        ("CUDA failure 700: an illegal memory access was encountered", False),
+    ],
+)
+def test_want_of_memory_is_told_from_other_failures(message, lacks):
+    assert lacks_memory(RuntimeError(message)) is lacks
+
+
+def test_a_run_that_needs_more_memory_than_there_is_says_so(path):
+    limited = (
+        "import resource, sys; import numpy as np; from pathlib import Path\n"
+        "from dicom_ai.inference.runtime import OnnxSession; from dicom_ai.errors import DeviceFull\n"
+        "session = OnnxSession(Path(sys.argv[1]), device='cpu', threads=1)\n"
+        "image = np.zeros((1, 1, 256, 512, 512), np.float32)\n"
+        "in_use = int(open('/proc/self/statm').read().split()[0]) * resource.getpagesize()\n"
+        "resource.setrlimit(resource.RLIMIT_AS, (in_use + 2**26, in_use + 2**26))\n"
+        "try:\n    session.run(image)\n"
+        "except DeviceFull as error:\n    print(error)\n"
+    )
+    process = subprocess.run([sys.executable, "-c", limited, str(path)], capture_output=True, text=True, check=False)
+
+    assert process.stdout == f"{path.parent.name}: no room for a run on CPU\n"
