@@ -33,7 +33,7 @@ from dicom_ai.storage.database import Database
 from dicom_ai.storage.files import FileStore
 from tests import builders
 
-SERIES_QUIET_S, STUDY_QUIET_S, STALE_S = 30.0, 600.0, 180.0
+SERIES_QUIET_S, STUDY_QUIET_S, STALE_S, LIMIT_S = 30.0, 600.0, 180.0, 3600.0
 TICK_S = 2.0
 START = 1_800_000_000.0
 HABIT_STUDIES = 3
@@ -131,6 +131,19 @@ def long_paused(rng: random.Random) -> list[Step]:
     return steps
 
 
+def interrupted(rng: random.Random) -> list[Step]:
+    """A stored study, each series over one association; the sender stops in the last one for 11 to 20 minutes."""
+    steps, at = [], 0.0
+    for series in range(len(SIZES)):
+        images = [image for image in all_images() if image.series == series]
+        middle = rng.randrange(6, len(images) - 4) if series == len(SIZES) - 1 else len(images)
+        for part in filter(None, (images[:middle], images[middle:])):
+            times = [at + 0.1 * (position + 1) for position in range(len(part))]
+            steps += over(part, times)
+            at = times[-1] + (rng.uniform(660, 1200) if len(part) < len(images) else 3)
+    return steps
+
+
 def out_of_order(rng: random.Random) -> list[Step]:
     """A stored study, the images of all series mixed, over one association, with gaps of up to 6 s."""
     images = all_images()
@@ -187,6 +200,7 @@ TRACES: dict[str, Trace] = {
     "one association per image": one_each,
     "paused 5-28 s": paused,
     "paused 35-120 s": long_paused,
+    "interrupted 11-20 min": interrupted,
     "out of order": out_of_order,
     "two senders": two_senders,
     "broken and resumed": broken,
@@ -277,8 +291,9 @@ class Node:
                         studies.mark_routed(session, one, facts=None)
                         outcome.early_analyses += came[one.series_uid] < total[one.series_uid]
                         ready[one.series_uid] = self.at
-            known = any(came.values())
-            if not known or not studies.is_quiet(session, study, quiet_s=STUDY_QUIET_S, stale_s=STALE_S):
+            if not any(came.values()) or not studies.is_quiet(
+                session, study, quiet_s=STUDY_QUIET_S, stale_s=STALE_S, limit_s=LIMIT_S
+            ):
                 ready.pop("", None)
                 return
         if "" in ready:

@@ -2,7 +2,7 @@
 
 The first that suffices counts: what IAN or a completed MPPS names has come; as many have come as the sender says, or as
 the archive counts in a study that was made long ago; or a stack of slices without a gap has come over one association
-that was released, from a sender that has always sent so. Nothing here is ever a reason to wait longer.
+that was released, from a sender that has always sent so. What is known to be missing makes a report wait, for a while.
 """
 
 from collections.abc import Callable, Mapping, Sequence

@@ -196,6 +196,27 @@ def note(session: Session, state: StudyState, series: Mapping[str, str], study: 
         row_of_study.evidence, row_of_study.evidence_at = study, now(session)
 
 
+def expects_more(session: Session, study_uid: str) -> bool:
+    """Say whether a series that has begun is known to have more images than have come: IAN, MPPS or archive say so."""
+    came: dict[str, set[str]] = {}
+    kept = sa.select(InstanceRow.series_uid, InstanceRow.sop_instance_uid).where(
+        InstanceRow.study_uid == study_uid, InstanceRow.standing.in_((holdings.KEPT, *holdings.ABSENT))
+    )
+    counted = session.get(ArchiveCountRow, study_uid)
+    steps = sa.select(ProcedureStepRow.uid).where(
+        ProcedureStepRow.study_uid == study_uid, ProcedureStepRow.state == COMPLETED
+    )
+    announced = _announced(session, study_uid, set(session.scalars(steps)))
+    if not announced and counted is None:
+        return False
+    for series_uid, uid in session.execute(kept):
+        came.setdefault(series_uid, set()).add(uid)
+    numbers: Mapping[str, int] = counted.counted if counted else {}
+    return any(
+        announced.get(uid, frozenset()) - images or numbers.get(uid, 0) > len(images) for uid, images in came.items()
+    )
+
+
 def holds_for(row: SeriesRow | StudyRow) -> bool:
     """Say whether the evidence of a row still holds: nothing came after it was found."""
     return row.evidence is not None and (row.evidence_at or 0.0) >= row.last_received_at

@@ -268,7 +268,11 @@ def _begin_report(session: Session, run: RunRow, patience: Patience) -> bool:
     lock_study(session, run.study_uid)
     session.refresh(run)
     if run.state != RunState.COLLECTING or not studies.is_quiet(
-        session, run.study_uid, quiet_s=patience.study_quiet_s, stale_s=patience.association_stale_s
+        session,
+        run.study_uid,
+        quiet_s=patience.study_quiet_s,
+        stale_s=patience.association_stale_s,
+        limit_s=patience.limit_s,
     ):
         return False
     if holds.report_is_held(session, run.study_uid):

@@ -194,16 +194,19 @@ def ask_for(session: Session, study_uid: str, *, who: str) -> bool:
     return True
 
 
-def is_quiet(session: Session, study_uid: str, *, quiet_s: float, stale_s: float) -> bool:
+def is_quiet(session: Session, study_uid: str, *, quiet_s: float, stale_s: float, limit_s: float = 0) -> bool:
     """Say whether a study may be reported: every series routed, and no more images expected.
 
     That is known by evidence, or the study was quiet long enough and no association delivers it. quiet_s: the node's
-    own; a rule's choice, kept with the study, goes before it.
+    own; a rule's choice, kept with the study, goes before it. limit_s: so much longer it waits for images that are
+    known to be missing.
     """
     study = session.get_one(StudyRow, study_uid)
     wait_s = quiet_s if study.quiet_s is None else study.quiet_s
     if evidence.is_proven(study) and not is_open(session, study_uid):
         return True
+    if study.last_received_at > now(session) - wait_s - limit_s and evidence.expects_more(session, study_uid):
+        return False
     return (
         study.last_received_at <= now(session) - wait_s
         and not is_open(session, study_uid)

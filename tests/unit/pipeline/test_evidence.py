@@ -227,6 +227,22 @@ def test_an_image_that_comes_afterwards_ends_the_evidence(desk: Desk) -> None:
     assert desk.said(SERIES) == ""
 
 
+def test_a_report_waits_for_images_that_are_known_to_be_missing_but_not_for_ever(desk: Desk) -> None:
+    sent = images()
+    desk.send(sent[:5], ends="aborted")
+    desk.announce(Announcement(STUDY, series={SERIES: uids(sent)}))
+    with desk.database.write() as session:
+        for one in studies.series_of(session, STUDY):
+            studies.mark_routed(session, one, facts=None)
+    found = []
+    for after_s in (601, 3600):
+        desk.at += after_s
+        with desk.database.read() as session:
+            found.append(studies.is_quiet(session, STUDY, quiet_s=600, stale_s=180, limit_s=3600))
+
+    assert found == [False, True]
+
+
 def test_looks_come_less_and_less_often(desk: Desk) -> None:
     desk.send(images(), ends="open")
     looks = 0
