@@ -229,7 +229,11 @@ class Workers(Section):
         default="memory://",
         description='Celery broker that carries wake-up tokens: "memory://" in one process, "redis://host/0" apart.',
     )
-    gpu_threads: int = Field(default=1, ge=1, description="Analyses at once in one worker of queue gpu.")
+    gpu_threads: int = Field(
+        default=1,
+        ge=1,
+        description="Analyses at once in one worker of queue gpu, each with models of its own in memory.",
+    )
     io_threads: int = Field(
         default=4,
         ge=1,

@@ -96,7 +96,8 @@ class Manifest:
     """A parsed and validated model.toml. folder: where it lies. options: [family_options], read by the family.
 
     found_threshold: lowest score at which the target counts as found. mask_threshold: lowest value inside a mask.
-    longest_run_s: an analysis that takes longer has failed. segmenter_offset: against the segmenter of healthy cohorts.
+    longest_run_s: the process of an analysis that takes longer is ended. segmenter_offset: against the segmenter of
+    healthy cohorts.
     """
 
     folder: Path
