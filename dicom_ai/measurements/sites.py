@@ -85,8 +85,8 @@ def _bounds(course: Centerline, levels: Sequence[VertebraLabel]) -> list[tuple[f
     starts, stops = list(upper), list(lower)
     for above in range(len(levels) - 1):
         gap = upper[above + 1] - lower[above]
-        # A gap as large as half a vertebra is no disc: a vertebra between the two was not found.
-        if gap < 0.5 * (lower[above] - upper[above]):
+        # A gap as large as a vertebra is no disc: one between the two was not found. Cervical discs reach half of it.
+        if gap < lower[above] - upper[above]:
             stops[above] = starts[above + 1] = lower[above] + gap / 2
     return list(zip(starts, stops, strict=True))
 

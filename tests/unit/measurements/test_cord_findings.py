@@ -85,6 +85,14 @@ def test_a_missing_vertebra_leaves_its_slices_to_nobody(neck):
     assert [value(f, "csa_slices") for f in findings[1:]] == pytest.approx([7.5, 7.5], abs=1)
 
 
+def test_cervical_discs_half_as_high_as_their_vertebrae_are_still_discs(neck):
+    labels = vertebrae(("C3", "C4", "C5"), top_mm=26.0, height_mm=11.0, disc_mm=6.0)
+
+    findings = findings_of(neck.soft, labels)
+
+    assert value(findings[2], "csa_slices") == pytest.approx(17 / 2, abs=1)
+
+
 def test_the_pooled_row_says_what_it_is_not(neck):
     pooled = findings_of(neck.soft, vertebrae(("C2", "C3"), top_mm=30.0))[3]
 
