@@ -15,7 +15,7 @@ from dicom_ai.domain.run import RunState
 from dicom_ai.node import Node
 from dicom_ai.settings import Brakes, DestinationSettings, Models, Peer, Rules, Settings, Storage, Timing
 from dicom_ai.settings import Node as NodeSettings
-from dicom_ai.storage import decisions, jobs, outbox, results, runs
+from dicom_ai.storage import decisions, holds, jobs, outbox, results, runs, withdrawals
 from dicom_ai.storage.outbox import OutboxState
 from dicom_ai.storage.runs import RunStatus
 from tests import builders
@@ -270,3 +270,25 @@ def test_a_restart_takes_up_what_was_waiting(tmp_path: Path) -> None:
 def test_the_description_says_what_listens_and_what_runs_the_models(tmp_path: Path, state: str) -> None:
     with running(tmp_path, state=state) as node:
         assert node.description == f"DICOM_AI listening on 127.0.0.1:{node.port}; models: bright on CPU"
+
+
+def test_a_corrected_patient_is_reported_anew_and_the_old_results_are_listed(tmp_path: Path) -> None:
+    with running(tmp_path) as node:
+        paths = study(tmp_path / "in")
+        store(node.port, *paths)
+        wait_for(lambda: settled(node, 1))
+        for path in paths:
+            dataset = dcmread(path)
+            dataset.PatientID, dataset.PatientName = "NEW1", "Phantom^Corrected"
+            dataset.save_as(path)
+        assert [status.Status for status in store(node.port, *paths)] == [0] * 8
+        wait_for(lambda: settled(node, 2))
+        with node.app.database.read() as session:
+            (told,) = holds.open_now(session)
+            listed = withdrawals.listed(session)
+
+    by_patient = {(dataset.PatientID, dataset.Modality) for dataset in arrived(tmp_path)}
+    assert by_patient == {("SYN001", "SEG"), ("SYN001", "SR"), ("NEW1", "SEG"), ("NEW1", "SR")}
+    assert told.reason.startswith("PatientName, PatientID of the images changed")
+    withdrawn = {item.sop_instance_uid for item in listed}
+    assert withdrawn == {dataset.SOPInstanceUID for dataset in arrived(tmp_path) if dataset.PatientID == "SYN001"}
