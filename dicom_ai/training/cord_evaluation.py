@@ -20,6 +20,7 @@ from dicom_ai.imaging.orient import axial_first
 from dicom_ai.inference.predictor import Predictor
 from dicom_ai.inference.registry import ModelStore
 from dicom_ai.training.cord_scores import cord_scores
+from dicom_ai.training.data import lumbar_cords
 from dicom_ai.training.recipes import EvaluateRequest, Report, Say
 
 SEEN_FILE = "training_cases.json"
@@ -42,6 +43,9 @@ NECKS = {
     "unf01_T2star": "unf01_T2star_cord",
 }
 """Image -> its manual mask, which may cover a part of it."""
+
+NONE_VISIBLE = "no cord visible"
+"""Group of the whole lumbar images that training/data/lumbar_cords.csv lists without a cord."""
 
 UNSEEN_FORMULAS = range(100, 104)
 """Seeds of formula necks that no training has drawn (it takes 0 to 19)."""
@@ -107,6 +111,8 @@ def _items(data: Path) -> Iterator[Callable[[], Item]]:
     for path in sorted((data / "spine_mr").glob("*_image.nii.gz")):
         if not path.name.startswith("menezes"):
             yield lambda path=path: _lumbar(path)  # type: ignore[misc]
+    for name in sorted(lumbar_cords.without_cord()):
+        yield lambda name=name: _whole_lumbar(data / "spine_mr", name)  # type: ignore[misc]
     for name, voxels in _empty().items():
         yield lambda name=name, voxels=voxels: Item(  # type: ignore[misc]
             "no cord", name, name, _source(name, Volume(voxels, np.diag([1.0, 1.0, 1.0, 1.0]))), None
@@ -137,6 +143,11 @@ def _lumbar(path: Path) -> Item:
     person = path.name.removesuffix("_image.nii.gz")
     below = replace(turned, voxels=np.ascontiguousarray(turned.voxels[:top]))
     return Item("no cord", f"{person} below L3", person, _source(person, below), None)
+
+
+def _whole_lumbar(folder: Path, name: str) -> Item:
+    """A whole lumbar image in which nobody who looked saw a cord."""
+    return Item(NONE_VISIBLE, f"{name} whole", name, read_nifti(folder / f"{name}_image.nii.gz"), None)
 
 
 def _empty() -> dict[str, np.ndarray]:
@@ -182,6 +193,9 @@ def _notes(rows: list[dict[str, Any]], predictor: Predictor) -> tuple[str, ...]:
     return (
         f"{reference.name} {reference.version}, weights {reference.digest[:12]}, {reference.device}",
         f"no cord: found in {sum(row['found'] for row in without)} of {len(without)} images where there is none",
+        f"whole lumbar images in which no cord is visible: found in "
+        f"{sum(row['found'] for row in rows if row['group'] == NONE_VISIBLE)} of "
+        f"{sum(row['group'] == NONE_VISIBLE for row in rows)} (training/data/lumbar_cords.csv; their top is T12 or L1)",
         f"necks with a manual mask: refused {sum(not row['found'] for row in necks)} of {len(necks)}; "
         f"{len({row['person'] for row in necks})} people",
     )
