@@ -85,4 +85,6 @@ def _send_with_dcmtk(files: tuple[Path, ...], port: int, *, called: str) -> None
 
 
 def _objects(folder: Path) -> list[Dataset]:
-    return [dcmread(path) for path in folder.iterdir() if path.is_file() and path.name != "index.dat"]
+    """Return what is in dcmtk's archive beside the images."""
+    stored = [dcmread(path) for path in folder.iterdir() if path.is_file() and path.name != "index.dat"]
+    return [dataset for dataset in stored if dataset.Modality != "MR"]
