@@ -66,7 +66,7 @@ def measure_radiograph_of(study: Study, place: int) -> Measured:
     analysis = study.analyses[place]
     curved = "radiograph_endplates" in analysis.measurements
     notes = posture(analysis.series.header) if analysis.series else ()
-    found = radiograph_findings(analysis.source, analysis.segmentation, biconcavity=curved, notes=notes)
+    found = radiograph_findings(analysis.source, analysis.segmentation, endplates=curved, notes=notes)
     return Measured(analysis, found)
 
 

@@ -37,7 +37,8 @@ LOCATED = "located as a reference vertebra; its outline is not that of its body"
 ANGLES = (("angle_c2_c7", "C2", "bottom", "C7", "bottom"), ("angle_l1_s1", "L1", "top", "S1", "top"))
 """Key, then level and endplate above and below: the Cobb angles of the neck and of the lumbar spine."""
 
-_REFERENCES = ("C2", SACRUM)
+_AXIS = "C2"
+_REFERENCES = (_AXIS, SACRUM)
 _DESCRIPTIONS = ("SeriesDescription", "StudyDescription", "ProtocolName", "AcquisitionDeviceProcessingDescription")
 _POSTURES = {
     "standing": ("stand", "upright", "erect"),
@@ -66,11 +67,12 @@ class Measured:
 
 
 def radiograph_findings(
-    source: SourceImage, segmentation: Segmentation, *, biconcavity: bool = False, notes: tuple[str, ...] = ()
+    source: SourceImage, segmentation: Segmentation, *, endplates: bool = False, notes: tuple[str, ...] = ()
 ) -> tuple[Finding, ...]:
     """Return the findings of a lateral film. notes: for the findings that depend on posture.
 
-    biconcavity: whether the outlines follow the endplates closely enough; straight ones make it 1 whatever is there.
+    endplates: whether the outlines follow the endplates closely, also that of C2; straight ones make the biconcavity
+        ratio 1 whatever is there.
     """
     if not isinstance(source.image, Radiograph) or not segmentation.vertebrae:
         return ()
@@ -78,10 +80,10 @@ def radiograph_findings(
     row = measured_row(source.image, segmentation, facing)
     scale = source.image.pixel_spacing_mm is not None
     found = [
-        _vertebra(source, one, row[place + 1] if place + 1 < len(row) else None, scale, biconcavity)
+        _vertebra(source, one, row[place + 1] if place + 1 < len(row) else None, scale, endplates)
         for place, one in enumerate(row)
     ]
-    return (*found, *angle_findings(source, row, facing, notes))
+    return (*found, *angle_findings(source, row, facing, notes, endplates=endplates))
 
 
 def posture(header: Header) -> tuple[str, ...]:
@@ -120,9 +122,9 @@ def measured_row(film: Radiograph, segmentation: Segmentation, facing: int) -> l
 
 
 def angle_findings(
-    source: SourceImage, row: Sequence[Measured], facing: int, notes: tuple[str, ...] = ()
+    source: SourceImage, row: Sequence[Measured], facing: int, notes: tuple[str, ...] = (), *, endplates: bool = False
 ) -> tuple[Finding, ...]:
-    """Return the angles whose two vertebrae are both there."""
+    """Return the angles whose two vertebrae are both there. endplates: as in radiograph_findings."""
     known = {one.label.level: one for one in row if one.label.level}
     found = []
     for key, upper, upper_end, lower, lower_end in ANGLES:
@@ -130,7 +132,9 @@ def angle_findings(
             continue
         above, below = known[upper], known[lower]
         value, reason = None, NO_SIDE if not facing else NO_BODY
-        if above.body and below.body and above.whole and below.whole:
+        if facing and upper == _AXIS and not endplates:
+            reason = LOCATED
+        elif above.body and below.body and above.whole and below.whole:
             ends = _endplate(above.body, upper_end), _endplate(below.body, lower_end)
             value = lordosis_deg(*ends, facing=facing)
         site = f"{upper}-{lower}"

@@ -81,11 +81,18 @@ def test_a_reference_vertebra_is_located_and_not_measured():
 
 
 def test_parallel_endplates_have_no_angle():
-    [angle] = [f for f in radiograph_findings(*film()) if f.site == "C2-C7"]
+    [angle] = [f for f in radiograph_findings(*film(), endplates=True) if f.site == "C2-C7"]
 
     assert angle.quantities[0].key == "angle_c2_c7"
     assert angle.quantities[0].value == pytest.approx(0, abs=1)
     assert angle.quality is Quality.PASS
+
+
+def test_the_angle_to_an_axis_that_is_only_located_is_withheld():
+    [angle] = [f for f in radiograph_findings(*film()) if f.site == "C2-C7"]
+
+    assert angle.quantities[0].value is None
+    assert angle.quality is Quality.FAIL
 
 
 def test_no_angle_without_both_of_its_levels():
@@ -102,7 +109,7 @@ def test_unnamed_bodies_are_measured_at_their_own_site():
 
 def test_endplates_are_measured_only_where_the_model_draws_them():
     assert "biconcave_ratio" not in numbers(radiograph_findings(*film()), "C4")
-    drawn = numbers(radiograph_findings(*film(), biconcavity=True), "C4")
+    drawn = numbers(radiograph_findings(*film(), endplates=True), "C4")
     assert drawn["biconcave_ratio"].value == pytest.approx(1.0, abs=0.02)
 
 
