@@ -64,6 +64,8 @@ class WorkPart:
         if self._gpu:
             self.devices = self._gpu.warm_up()
             note_devices(self._app, self.devices)
+        if self._io:
+            threading.Thread(target=self._io.warm_up, name="warm-up", daemon=True).start()
         self._worker.start()
 
     @property

@@ -88,6 +88,8 @@ def _forms(analysis: SeriesAnalysis, outputs: frozenset[Output]) -> list[Output]
     possible = [Output.SEG, Output.LABELMAP]
     if isinstance(analysis.source.image, Radiograph):
         possible = [Output.XRAY_SEG]
+    elif not analysis.source.image.frame_of_reference_uid:
+        return []
     elif analysis.segmentation.soft is not None:
         possible.append(Output.SOFT_SEG)
     wanted = outputs | {Output.SEG} if Output.LABELMAP in outputs else outputs

@@ -102,7 +102,7 @@ def write_soft_seg(
     if segmentation.soft is None or not segmentation.segments or not (segmentation.soft > 0).any():
         raise EmptySegmentation("no soft mask to write")
     mask = _Mask(
-        np.clip(segmentation.soft, 0, 1).astype(np.float32),
+        np.clip(np.nan_to_num(segmentation.soft), 0, 1).astype(np.float32),
         segmentation.segments[:1],
         what=f"{described(segmentation.segments[:1])} soft mask",
         kind={
@@ -192,6 +192,10 @@ def _headers_in_order(sources: Sources, source: SourceImage) -> list[Dataset]:
     if len(wanted) > 1 and source.frames[0].frame_number is not None:
         raise RejectedInput(f"{len(wanted)} multi-frame objects make one volume; a SEG can name only one as its source")
     ordered = [headers[uid] for uid in wanted]
+    if not isinstance(source.image, Radiograph) and source.frames[0].frame_number is None:
+        for header in ordered:
+            if not header.get("SliceThickness"):  # type 2, but a SEG must state one (PS3.3 C.7.6.16.2.1)
+                header.SliceThickness = f"{source.image.spacing_mm[0]:.6g}"
     if isinstance(source.image, Radiograph):
         for header in ordered:  # highdicom would copy it without a plane position, against PS3.3 A.51.5.1
             header.pop("FrameOfReferenceUID", None)

@@ -43,6 +43,10 @@ class _Place:
     geometry: FrameGeometry
 
 
+NO_FRAME_OF_REFERENCE = "the images name no frame of reference, so there is no SEG of them"
+"""A SEG must name one (PS3.3 A.51.3), and none is made up; the report has the outlines."""
+
+
 def read_volume(series: Series) -> SourceImage:
     """Return the series as a volume.
 
@@ -65,7 +69,7 @@ def _read_volume(series: Series) -> SourceImage:
     voxels = _voxels(series.instances, order)
     volume = Volume(voxels, stack.affine, _frame_of_reference(series.instances))
     frames = tuple(_source_frame(series.instances[place.instance], place.frame) for place in order)
-    warnings = (*stack.warnings, *_compression_warning(series.header))
+    warnings = (*stack.warnings, *_compression_warning(series.header), *_frame_warning(volume))
     return SourceImage(series.study_uid, series.series_uid, volume, frames, warnings)
 
 
@@ -124,6 +128,10 @@ def _frame_of_reference(instances: Sequence[Instance]) -> str:
     if len(uids) > 1:
         raise UnsuitableGeometry(f"{len(uids)} frames of reference in one series")
     return next(iter(uids), "")
+
+
+def _frame_warning(volume: Volume) -> tuple[str, ...]:
+    return () if volume.frame_of_reference_uid else (NO_FRAME_OF_REFERENCE,)
 
 
 def _compression_warning(header: Header) -> tuple[str, ...]:

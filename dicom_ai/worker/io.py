@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import structlog
 
+from dicom_ai.analysis.warm_up import warm_up
 from dicom_ai.app import App
 from dicom_ai.domain.job import Job
 from dicom_ai.errors import Unavailable
@@ -62,6 +63,13 @@ class IoWork:
             thresholds=app.settings.findings.thresholds,
         )
         self._sender = Sender(app.database, app.files.path, app.destinations, app.retries)
+
+    def warm_up(self) -> None:
+        """Load what the writers load on first use, so that the first report does not wait for it."""
+        try:
+            warm_up()
+        except OSError as error:
+            log.warning("no warm-up", reason=error.strerror)
 
     def run_due(self) -> None:
         """Compare, route, report, send and look for evidence until nothing is due."""

@@ -10,6 +10,7 @@ from dicom_ai.analysis.findings_json import document
 from dicom_ai.analysis.identities import plan_identities
 from dicom_ai.analysis.series import SeriesFailure, analyse_series
 from dicom_ai.analysis.study import report_study
+from dicom_ai.dicom.series_reader import NO_FRAME_OF_REFERENCE
 from dicom_ai.dicom.sr_reader import read_sr
 from tests.peers import REPOSITORY
 from tests.predictors import BrightCord
@@ -140,3 +141,14 @@ def test_a_run_has_new_uids_and_names_what_it_replaces(cord_series, tmp_path):
 def _nothing(analysis):
     old = analysis.segmentation
     return type(old)(old.labels * 0, (), 0.1, soft=old.soft * 0, notes=("no cord found: 0.10 where 0.5 is needed",))
+
+
+def test_images_without_a_frame_of_reference_get_a_report_that_says_why_there_is_no_seg(tmp_path):
+    series = write_cord_series(tmp_path / "in", FrameOfReferenceUID=None)
+
+    made = report([analyse_series(series, BrightCord())], out=tmp_path)
+
+    assert [item.identity.kind for item in made.objects] == ["sr"]
+    assert means(made.findings)
+    assert any(NO_FRAME_OF_REFERENCE in note for note in made.findings["notes"])
+    assert any(NO_FRAME_OF_REFERENCE in note for note in read_sr(tmp_path / "sr.dcm").notes)
