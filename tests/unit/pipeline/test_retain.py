@@ -189,7 +189,7 @@ def test_results_of_a_run_stay_until_they_are_sent(lab: Lab) -> None:
     lab.advance(1000 * DAY_S)
 
     assert retained(lab).runs == 0
-    assert on_disk(lab, "results") == 2
+    assert on_disk(lab, "results") == 3  # SEG, SR, and the page of the report
 
 
 def test_results_go_after_ninety_days(lab: Lab) -> None:
