@@ -17,6 +17,9 @@ FOOTER = 62.0
 LINE, SMALL_LINE = 12.0, 8.5
 MOST_PICTURES, MOST_NOTES, MOST_ORIGINS = 3, 8, 4
 LETTERS_A_LINE = 135
+CAPTION_LETTER, MOST_CAPTION_LINES = 3.9, 3
+"""Width of a letter of a caption, on the safe side, and the lines it may fill."""
+
 TABLE_HEAD = 5 * SMALL_LINE
 """Of a table: the gap above, its caption, two lines of heads, and the line that says how many rows are left out."""
 
@@ -87,12 +90,16 @@ def _pictures(sheet: _Sheet, pictures: Sequence[KeyPicture]) -> None:
     shapes = [picture.pixels.shape[1] / picture.pixels.shape[0] for picture in pictures]
     height = min(PICTURES_HEIGHT, width / sum(shapes))
     left, top = MARGIN, sheet.top
-    sheet.top += height + SMALL_LINE
+    most_lines = 1
     for picture, shape in zip(pictures, shapes, strict=True):
         sheet.shapes.append(Picture(left, top, shape * height, height, picture.pixels))
-        sheet.write(picture.caption, 6.5, at=left, color=FAINT)
+        lines = textwrap.wrap(picture.caption, max(int(shape * height / CAPTION_LETTER), 1))[:MOST_CAPTION_LINES]
+        for number, line in enumerate(lines, 1):
+            sheet.top = top + height + number * SMALL_LINE
+            sheet.write(line, 6.5, at=left, color=FAINT)
+        most_lines = max(most_lines, len(lines))
         left += shape * height + GAP
-    sheet.top += GAP
+    sheet.top = top + height + most_lines * SMALL_LINE + GAP
 
 
 def _curve(sheet: _Sheet, drawing: Drawing) -> None:

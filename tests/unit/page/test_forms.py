@@ -1,12 +1,15 @@
 """The page as PDF and as a picture: what can be read in it, and that nothing is lost without a word."""
 
+from dataclasses import replace
+
 import numpy as np
 import pypdfium2
 import pytest
+from reportlab.pdfbase import pdfmetrics
 
 from dicom_ai.imaging.drawing import Text
 from dicom_ai.page.content import RESEARCH_ONLY, page_of
-from dicom_ai.page.layout import HEIGHT, WIDTH, laid_out
+from dicom_ai.page.layout import HEIGHT, WIDTH, Picture, laid_out
 from dicom_ai.page.letters import FAMILY, JAPANESE, runs
 from dicom_ai.page.pdf import pdf_of
 from dicom_ai.page.picture import picture_of
@@ -73,3 +76,21 @@ def test_what_has_no_room_is_counted(page):
     assert left_out == f"and {120 - shown} more in the report (SR)"
     assert sum(text.endswith("more lines in the report (SR)") for text in texts) == 1
     assert all(0 < shape.at[0] < WIDTH and 0 < shape.at[1] < HEIGHT for shape in shapes if isinstance(shape, Text))
+
+
+def test_captions_keep_to_the_width_of_their_pictures(page):
+    pdf_of(page)  # brings the font in
+    narrow = replace(page.pictures[0], caption="series 2 t2_space_sag_iso: spinal-cord")
+    shapes = laid_out(replace(page, pictures=(narrow, narrow)))
+
+    lines = [shape for shape in shapes if isinstance(shape, Text) and shape.size == 6.5 and shape.at[1] < HEIGHT / 2]
+    pictures = [shape for shape in shapes if isinstance(shape, Picture)]
+    for picture in pictures:
+        below = [line for line in lines if line.at[0] == picture.left]
+        assert " ".join(line.text for line in below) == narrow.caption
+        assert all(measured(line) <= picture.width for line in below)
+
+
+def measured(line: Text) -> float:
+    """Return the width of a line in the PDF, in points."""
+    return pdfmetrics.stringWidth(line.text, FAMILY, line.size)
