@@ -70,3 +70,31 @@ def test_weights_survive_the_way_through_onnx(tmp_path):
     net.load_state_dict(halved)
     with torch.inference_mode():
         assert np.abs(found - net(image).numpy()).max() < 1e-3
+
+
+@pytest.mark.filterwarnings("ignore:.*treespec:FutureWarning")
+def test_the_network_of_the_paper_learns_a_step_and_is_exported(tmp_path):
+    onnxruntime = pytest.importorskip("onnxruntime")
+    pytest.importorskip("onnxscript")
+    from dicom_ai.training.export import write_onnx
+    from dicom_ai.training.losses import wing_and_dice
+
+    torch.manual_seed(0)
+    net = UNet3d(CONFIGS["paper"])
+    image, target = torch.randn(1, 1, 32, 64, 64), torch.zeros(1, 1, 32, 64, 64)
+    target[..., 24:40, 24:40] = 1.0
+    optimiser = torch.optim.Adam(net.parameters(), lr=1e-3)
+
+    first = wing_and_dice(net(image), target)
+    first.backward()
+    optimiser.step()
+    second = wing_and_dice(net(image), target)
+
+    deployed = UNet3d(CONFIGS["paper"].deployed).eval()
+    write_onnx(deployed, net.state_dict(), (1, 1, 32, 64, 64), tmp_path / "paper.onnx")
+    session = onnxruntime.InferenceSession(str(tmp_path / "paper.onnx"), providers=["CPUExecutionProvider"])
+    (found,) = session.run(None, {"image": image.numpy()})
+    with torch.inference_mode():
+        expected = deployed(image).numpy()
+    assert second.item() < first.item()
+    assert np.corrcoef(found.ravel(), expected.ravel())[0, 1] > 0.9999
