@@ -65,10 +65,15 @@ IDENTITY: dict[str, AskIdentity] = {"c_store": by_c_find, "stow_rs": by_qido}
 
 
 def disagreement(here: Mapping[str, str], there: Sequence[Match], check: Check) -> str:
-    """Return why a result must not go there, without any value; "" where it may."""
+    """Return why a result must not go there, without any value; "" where it may.
+
+    A destination that knows the study of several patients is in doubt itself: all must agree.
+    """
     if not there:
         return UNKNOWN if check is Check.REQUIRED else ""
     differing = [key for key in COMPARED if any(_differ(key, here.get(key, ""), match[key]) for match in there)]
+    if differing and any(not _differ(key, here.get(key, ""), match[key]) for match in there for key in differing):
+        return f"the study is there {len(there)} times, also with another {', '.join(differing)}"
     return (
         f"{', '.join(differing)} of the study {'is' if len(differing) == 1 else 'are'} other there" if differing else ""
     )

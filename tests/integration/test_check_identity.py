@@ -112,6 +112,14 @@ def test_a_study_the_archive_knows_otherwise_is_held(
     assert hold.detail["here"]["PatientID"] == "SYN001"
 
 
+def test_a_study_that_the_archive_has_of_two_patients_is_held(lab: Lab, running: Orthanc, tmp_path: Path) -> None:
+    """Orthanc files by PatientID: after a correction it has the study of the old and of the new patient."""
+    with knowing(running, tmp_path / "old", PatientID="OTHER"), knowing(running, tmp_path / "new"):
+        assert turn(lab, by_c_store(running)) == 0
+
+    assert [hold.reason for hold in held(lab)] == ["the study is there 2 times, also with another PatientID"]
+
+
 def test_what_one_side_does_not_say_is_no_difference(lab: Lab, running: Orthanc, tmp_path: Path) -> None:
     with knowing(running, tmp_path / "in", PatientBirthDate="", AccessionNumber=""):
         assert turn(lab, by_c_store(running)) == 2
