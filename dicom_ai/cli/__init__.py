@@ -25,6 +25,9 @@ COMMANDS: dict[str, str] = {
     "init": "Write the settings of a new node, and say what to type into the PACS.",
     "doctor": "Say whether the node would work, and what its destinations will store.",
     "db": "Create or upgrade the database.",
+    "backup": "Write everything the node has into one file.",
+    "restore": "Fill an empty node from a backup.",
+    "support-bundle": "Write an archive for support, free of patient data.",
     "status": "Say what waits, for whom, and why.",
     "alarms": "List what is wrong, acknowledge it, or try the ways of telling.",
     "confirm": "Say whether destinations have what they took; ask again, or send again.",
@@ -51,7 +54,7 @@ class _Lazy(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in COMMANDS:
             return None
-        command: click.Command = import_module(f"dicom_ai.cli.{cmd_name}").command
+        command: click.Command = import_module(f"dicom_ai.cli.{cmd_name.replace('-', '_')}").command
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

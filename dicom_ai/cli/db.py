@@ -28,6 +28,25 @@ def upgrade(config: Path | None, rules_on: bool) -> None:
 
 
 @command.command()
+@click.argument("revision")
+@config_option
+def downgrade(revision: str, config: Path | None) -> None:
+    """Take the database back to REVISION, that of an older release, which can then be started again.
+
+    Stop every process before, and make a dicom-ai backup. Studies, jobs and results stay, and what waits goes on; what
+    only the newer release keeps is dropped.
+    """
+    from dicom_ai.app import open_app
+    from dicom_ai.storage import schema
+
+    app = open_app(begin(config))
+    before = schema.current(app.database)
+    schema.downgrade(app.database, to=revision)
+    click.echo(f"database: revision {before or 'none'} -> {schema.current(app.database)}")
+    app.close()
+
+
+@command.command()
 @config_option
 def check(config: Path | None) -> None:
     """Exit with 1 unless the database has the tables of this release."""

@@ -1,0 +1,119 @@
+"""A backup is a node: what it had and what waited is there again, on the other kind of database too."""
+
+import logging
+import tarfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import structlog
+from click.testing import CliRunner, Result
+
+from dicom_ai.cli import backup, db, restore
+from dicom_ai.errors import ConfigError
+from dicom_ai.storage import audit, pauses, schema
+from dicom_ai.storage.database import Database
+from tests.integration.servers import postgres
+from tests.unit.storage.test_runs import CORD, receive, routed, work
+
+
+@pytest.fixture(autouse=True)
+def the_log_is_put_back() -> Iterator[None]:
+    handlers, level = logging.root.handlers[:], logging.root.level
+    yield
+    structlog.reset_defaults()
+    logging.root.handlers[:] = handlers
+    logging.root.setLevel(level)
+
+
+def settings(folder: Path, url: str = "") -> Path:
+    path = folder.with_suffix(".toml")
+    path.write_text(f'[storage]\ndata_dir = "{folder}"\nreserve_bytes = 0\ndatabase_url = "{url}"\n')
+    return path
+
+
+def run(command: object, *arguments: object) -> Result:
+    words = [str(argument) for argument in arguments]
+    return CliRunner().invoke(command, words, standalone_mode=False)  # type: ignore[arg-type]
+
+
+def node_with_work(folder: Path) -> Path:
+    """A node with one image, and an analysis of it that waits; return its settings."""
+    config = settings(folder)
+    run(db.command, "upgrade", "--config", config)
+    database = Database(f"sqlite:///{folder / 'dicom-ai.db'}")
+    receive(database)
+    routed(database, CORD)
+    database.close()
+    (folder / "received" / "1").mkdir(parents=True)
+    (folder / "received" / "1" / "x").write_bytes(b"an image")
+    return config
+
+
+def assert_same(database: Database, folder: Path) -> None:
+    assert (folder / "received" / "1" / "x").read_bytes() == b"an image"
+    assert schema.drift(database) == []
+    with database.read() as session:
+        assert [event.action for event in audit.events(session)] == ["rules saved", "paused"]
+        assert [pause.why for pause in pauses.all_of(session)] == ["restored from a backup"]
+    assert work(database).series_uid == "1.2.1"
+    receive(database, 2)  # numbers go on after those that came with the backup
+    database.close()
+
+
+def test_a_restored_node_goes_on_with_what_waited(tmp_path: Path) -> None:
+    config = node_with_work(tmp_path / "old")
+    run(backup.command, tmp_path / "b.tar", "--config", config)
+    done = run(restore.command, tmp_path / "b.tar", "--config", settings(tmp_path / "new"))
+
+    assert "sending is paused" in done.output
+    assert (tmp_path / "b.tar").stat().st_mode & 0o077 == 0
+    assert_same(Database(f"sqlite:///{tmp_path / 'new' / 'dicom-ai.db'}"), tmp_path / "new")
+
+
+def test_a_node_moves_from_sqlite_to_postgresql(tmp_path: Path) -> None:
+    config = node_with_work(tmp_path / "old")
+    run(backup.command, tmp_path / "b.tar", "--config", config)
+    with postgres() as url:
+        done = run(restore.command, tmp_path / "b.tar", "--config", settings(tmp_path / "new", url))
+
+        assert done.exception is None
+        assert_same(Database(url), tmp_path / "new")
+
+
+def test_nothing_is_restored_over_a_node_and_no_backup_over_another(tmp_path: Path) -> None:
+    config = node_with_work(tmp_path / "old")
+    run(backup.command, tmp_path / "b.tar", "--config", config)
+    errors = [
+        run(restore.command, tmp_path / "b.tar", "--config", config).exception,
+        run(backup.command, tmp_path / "b.tar", "--config", config).exception,
+    ]
+
+    assert [type(error) for error in errors] == [ConfigError, ConfigError]
+    assert ["not empty" in str(errors[0]), "there already" in str(errors[1])] == [True, True]
+
+
+def test_half_a_backup_is_refused(tmp_path: Path) -> None:
+    config = node_with_work(tmp_path / "old")
+    run(backup.command, tmp_path / "b.tar", "--config", config)
+    with tarfile.open(tmp_path / "b.tar") as whole, tarfile.open(tmp_path / "half.tar", "w") as half:
+        for member in whole.getmembers()[:-1]:
+            half.addfile(member, whole.extractfile(member))
+    error = run(restore.command, tmp_path / "half.tar", "--config", settings(tmp_path / "new")).exception
+
+    assert isinstance(error, ConfigError)
+    assert "backup.json is missing" in str(error)
+    assert not (tmp_path / "new" / "received" / "1").exists()
+
+
+def test_a_release_is_rolled_back_and_upgraded_again_with_work_in_the_queue(tmp_path: Path) -> None:
+    config = node_with_work(tmp_path / "old")
+    before = f"{int(schema.newest()) - 1:04d}"
+
+    assert run(db.command, "downgrade", before, "--config", config).output.endswith(f"-> {before}\n")
+    assert (
+        run(db.command, "upgrade", "--config", config).output == f"database: revision {before} -> {schema.newest()}\n"
+    )
+    database = Database(f"sqlite:///{tmp_path / 'old' / 'dicom-ai.db'}")
+    assert work(database).series_uid == "1.2.1"
+    database.close()
