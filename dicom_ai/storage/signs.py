@@ -186,13 +186,18 @@ def note_devices(session: Session, host: str, devices: Mapping[str, str], *, wan
     session.flush()
 
 
+def devices(session: Session) -> Sequence[Device]:
+    """Return what every model runs on, by machine."""
+    rows = session.scalars(sa.select(DeviceRow).order_by(DeviceRow.host, DeviceRow.model)).all()
+    return tuple(Device(row.host, row.model, row.device, row.best) for row in rows)
+
+
 def lost_devices(session: Session) -> Sequence[Device]:
     """Return the models that run on less than before, or not at all."""
-    rows = session.scalars(sa.select(DeviceRow).order_by(DeviceRow.host, DeviceRow.model)).all()
     return tuple(
-        Device(row.host, row.model, row.device, row.best)
-        for row in rows
-        if row.device.startswith("refused") or (_is_gpu(row.best) and not _is_gpu(row.device))
+        item
+        for item in devices(session)
+        if item.device.startswith("refused") or (_is_gpu(item.best) and not _is_gpu(item.device))
     )
 
 

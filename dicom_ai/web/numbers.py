@@ -1,7 +1,7 @@
-"""The numbers of a sent report as tables: one for each kind of structure, a column for each measurement that occurs."""
+"""The numbers of a sent report as tables: one for each kind of structure and series, a column a measurement."""
 
 import csv
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from io import StringIO
 
@@ -33,17 +33,19 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class NumberTable:
-    """The findings of one kind of structure. columns: names of measurements with their units."""
+    """The findings of one kind of structure in one series. columns: names of measurements with their units."""
 
     title: str
     columns: tuple[str, ...]
     rows: tuple[Row, ...]
 
 
-def tables(findings: Sequence[Finding]) -> tuple[NumberTable, ...]:
-    """Return the findings by kind of structure, in the order of the report."""
-    kinds = list(dict.fromkeys(finding.structure.kind for finding in findings))
-    return tuple(_table(kind, [item for item in findings if item.structure.kind is kind]) for kind in kinds)
+def tables(findings: Sequence[Finding], names: Mapping[str, str]) -> tuple[NumberTable, ...]:
+    """Return the findings by kind of structure and series, in the order of the report. names: series -> its name."""
+    groups: dict[tuple[StructureKind, str], list[Finding]] = {}
+    for finding in findings:
+        groups.setdefault((finding.structure.kind, finding.series_uid), []).append(finding)
+    return tuple(_table(kind, names.get(uid, ""), found) for (kind, uid), found in groups.items())
 
 
 def levels(findings: Sequence[Finding]) -> tuple[str, ...]:
@@ -65,11 +67,11 @@ def csv_text(findings: Sequence[Finding]) -> str:
     return out.getvalue()
 
 
-def _table(kind: StructureKind, findings: Sequence[Finding]) -> NumberTable:
+def _table(kind: StructureKind, name: str, findings: Sequence[Finding]) -> NumberTable:
     present = {quantity.key for finding in findings for quantity in finding.quantities}
     keys = [key for key in MEASUREMENTS if key in present]
     return NumberTable(
-        title=kind.value.replace("_", " ").capitalize(),
+        title=", ".join(word for word in (kind.value.replace("_", " ").capitalize(), name) if word),
         columns=tuple(_heading(key) for key in keys),
         rows=tuple(_row(finding, keys) for finding in findings),
     )

@@ -31,6 +31,8 @@ class Link:
 NAVIGATION = (
     Link("/", "Overview"),
     Link("/studies", "Studies"),
+    Link("/queue", "Queue"),
+    Link("/judgements", "Judgements"),
 )
 """In the order of the bar at the top."""
 
@@ -61,6 +63,9 @@ TONES: Mapping[str, str] = {
     "cancelled": "quiet",
     "replaced": "quiet",
     "not taken": "quiet",
+    "failing": "bad",
+    "reached": "good",
+    "warn": "warn",
     "unwanted": "quiet",
 }
 """A state in words -> how it looks; the word always stands beside the colour."""

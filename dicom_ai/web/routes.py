@@ -12,7 +12,7 @@ from fastapi import Depends, FastAPI
 from starlette.responses import Response
 
 from dicom_ai.domain.account import Role
-from dicom_ai.web.pages import first_start, login, overview, result, studies, study
+from dicom_ai.web.pages import first_start, judgements, login, overview, queue, result, studies, study
 from dicom_ai.web.visit import needs, own_form
 
 VIEWER, OPERATOR, ADMINISTRATOR = Role.VIEWER, Role.OPERATOR, Role.ADMINISTRATOR
@@ -42,7 +42,15 @@ URLS = (
     Url("GET", "/studies/{study_uid}", study.show, VIEWER),
     Url("POST", "/studies/{study_uid}/ask", study.ask, OPERATOR),
     Url("GET", "/studies/{study_uid}/series/{series_uid}/thumbnail.png", study.thumbnail, VIEWER),
+    # Queue and failures
+    Url("GET", "/queue", queue.show, VIEWER),
+    Url("POST", "/queue/jobs/{job_id}", queue.job, OPERATOR),
+    Url("POST", "/queue/deliveries/{delivery_id}", queue.delivery, OPERATOR),
+    Url("POST", "/queue/holds/{hold_id}", queue.hold, OPERATOR),
+    Url("POST", "/queue/pause", queue.pause, OPERATOR),
+    Url("POST", "/queue/resume", queue.resume, OPERATOR),
     # Results
+    Url("GET", "/judgements", judgements.show, VIEWER),
     Url("GET", "/studies/{study_uid}/runs/{number}", result.show, VIEWER),
     Url("POST", "/studies/{study_uid}/runs/{number}/judge", result.judge, OPERATOR),
     Url("GET", "/studies/{study_uid}/runs/{number}/plots/{series_uid}.svg", result.plot, VIEWER),

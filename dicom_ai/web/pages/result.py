@@ -58,7 +58,7 @@ def show(
         plots=[uid for uid, entry in sent.entries.items() if curve_from_entry(entry)],
         notes=report.notes if report else (),
         models=report.models if report else (),
-        tables=numbers.tables(findings),
+        tables=numbers.tables(findings, {uid: item.description for uid, item in sent.series.items()}),
         levels=numbers.levels(findings),
         downloads=present(sent.objects),
         judged=judged,

@@ -1,0 +1,26 @@
+import sqlalchemy as sa
+
+from dicom_ai.app import App
+from dicom_ai.storage.tables import OutboxRow
+from dicom_ai.web.application import create
+from tests.unit.web.browser import Browser
+
+
+def test_a_failure_comes_first(own_study: App) -> None:
+    with own_study.database.write() as session:
+        session.execute(sa.update(OutboxRow).values(state="failed"))
+
+    text = Browser(create(own_study)).log_in("viewer").get("/").text
+
+    assert text.index("2 jobs or deliveries failed") < text.index("Receiving")
+
+
+def test_the_month_of_a_judgement_is_shown_by_scanner(own_study: App) -> None:
+    operator = Browser(create(own_study)).log_in("operator")
+    operator.post("/studies/1.2.826.2/runs/1/judge", {"verdict": "accepted"})
+
+    text = operator.get("/judgements").text
+
+    assert "whole result" in text
+    assert "100 %" in text
+    assert operator.get("/judgements?month=1999-99").status_code == 200
