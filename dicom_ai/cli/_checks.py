@@ -9,14 +9,57 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from dicom_ai.domain.output import (
+    PDF_SLOT,
+    PICTURE_SLOT,
+    SR_FALLBACK_SLOT,
+    SR_SLOT,
+    Output,
+    next_best,
+    note_slot,
+    seg_slot,
+)
 from dicom_ai.errors import ConfigError, DicomAiError, PeerUnavailable, Unavailable
 
 if TYPE_CHECKING:
     from dicom_ai.app import App
     from dicom_ai.domain.destination import Destination
 
-SEGMENTATION = "1.2.840.10008.5.1.4.1.1.66.4"
-COMPREHENSIVE_3D_SR, COMPREHENSIVE_SR = "1.2.840.10008.5.1.4.1.1.88.34", "1.2.840.10008.5.1.4.1.1.88.33"
+_SEG = seg_slot("model", "series")
+_LABELMAP = seg_slot("model", "series", Output.LABELMAP)
+_SOFT, _XRAY = (seg_slot("model", "series", form) for form in (Output.SOFT_SEG, Output.XRAY_SEG))
+_NOTE = note_slot("")
+
+_FORMS: dict[Output, tuple[str, str | None]] = {
+    Output.SEG: ("masks", _SEG),
+    Output.LABELMAP: ("masks", _LABELMAP),
+    Output.SOFT_SEG: ("soft masks", _SOFT),
+    Output.XRAY_SEG: ("masks of radiographs", _XRAY),
+    Output.SR: ("reports", SR_SLOT),
+    Output.PDF: ("reports on one page", PDF_SLOT),
+    Output.PICTURE: ("pictures of reports", PICTURE_SLOT),
+    Output.REJECTION_NOTE: ("rejection notes", _NOTE),
+}
+"""Output -> what it is called, and the slot whose next best forms are looked for."""
+
+_CLASSES = {
+    **dict.fromkeys((_SEG, _SOFT, _XRAY), "1.2.840.10008.5.1.4.1.1.66.4"),
+    _LABELMAP: "1.2.840.10008.5.1.4.1.1.66.7",
+    SR_SLOT: "1.2.840.10008.5.1.4.1.1.88.34",
+    SR_FALLBACK_SLOT: "1.2.840.10008.5.1.4.1.1.88.33",
+    PDF_SLOT: "1.2.840.10008.5.1.4.1.1.104.1",
+    PICTURE_SLOT: "1.2.840.10008.5.1.4.1.1.7",
+    _NOTE: "1.2.840.10008.5.1.4.1.1.88.59",
+}
+_NAMES = {
+    **dict.fromkeys((_SEG, _SOFT, _XRAY), "Segmentation"),
+    _LABELMAP: "Label Map Segmentation",
+    SR_SLOT: "Comprehensive 3D SR",
+    SR_FALLBACK_SLOT: "Comprehensive SR",
+    PDF_SLOT: "Encapsulated PDF",
+    PICTURE_SLOT: "Secondary Capture",
+    _NOTE: "Key Object Selection",
+}
 STORAGE_COMMITMENT, C_FIND = "1.2.840.10008.1.20.1", "1.2.840.10008.5.1.4.1.2.2.1"
 CLOCK_SLACK_S = 60
 YEAR_2026 = 1_767_225_600
@@ -131,19 +174,24 @@ def _c_store(destination: "Destination") -> Iterator[Found]:
     peer, wait = remote_ae(destination), timeouts(destination)
     round_trip_s = scu.c_echo(peer, timeouts=wait)
     yield Found(name, True, f"{peer.called_ae_title} answers C-ECHO in {round_trip_s * 1000:.0f} ms")
-    wanted = (SEGMENTATION, COMPREHENSIVE_3D_SR, COMPREHENSIVE_SR, STORAGE_COMMITMENT, C_FIND)
-    takes = offer.accepted(wanted, peer, timeouts=wait)
-    if SEGMENTATION in takes:
-        yield Found(name, True, "it will store masks (Segmentation)")
-    else:
-        yield Found(name, False, "it will refuse masks: it does not accept Segmentation Storage")
-    if COMPREHENSIVE_3D_SR in takes:
-        yield Found(name, True, "it will store reports (Comprehensive 3D SR)")
-    elif COMPREHENSIVE_SR in takes:
-        yield Found(name, True, "it will store reports as Comprehensive SR: it does not accept Comprehensive 3D SR")
-    else:
-        yield Found(name, False, "it will refuse reports: it accepts neither Comprehensive 3D SR nor Comprehensive SR")
+    wanted = dict.fromkeys((*_CLASSES.values(), STORAGE_COMMITMENT, C_FIND))
+    takes = offer.accepted(list(wanted), peer, timeouts=wait)
+    for output in sorted(destination.outputs, key=list(_FORMS).index):
+        yield Found(name, *_stored(output, takes))
     yield Found(name, True, _confirmation(takes))
+
+
+def _stored(output: Output, takes: frozenset[str]) -> tuple[bool, str]:
+    """Say in which form a destination that takes some SOP classes will store what it has chosen."""
+    what, slot = _FORMS[output]
+    names: list[str] = []
+    while slot is not None:
+        names.append(_NAMES[slot])
+        if _CLASSES[slot] in takes:
+            in_place = f" as {names[-1]}: it does not accept {', '.join(names[:-1])}"
+            return True, f"it will store {what}{in_place if len(names) > 1 else f' ({names[0]})'}"
+        slot = next_best(slot)
+    return False, f"it will refuse {what}: it does not accept {', '.join(names)}"
 
 
 def _confirmation(takes: frozenset[str]) -> str:

@@ -14,7 +14,6 @@ from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]
 
 from dicom_ai.app import open_app, prepare
 from dicom_ai.cli import doctor
-from dicom_ai.cli._checks import COMPREHENSIVE_3D_SR, COMPREHENSIVE_SR, SEGMENTATION
 from dicom_ai.settings import read_settings
 from dicom_ai.storage.database import Database
 from dicom_ai.storage.tables import StudyRow
@@ -38,6 +37,9 @@ threads = 1
 [workers]
 broker_url = "{broker}"
 """
+
+SEGMENTATION, SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.66.4", "1.2.840.10008.5.1.4.1.1.7"
+COMPREHENSIVE_3D_SR, COMPREHENSIVE_SR = "1.2.840.10008.5.1.4.1.1.88.34", "1.2.840.10008.5.1.4.1.1.88.33"
 
 
 @pytest.fixture(autouse=True)
@@ -103,12 +105,13 @@ def test_an_archive_that_takes_everything_is_told_apart_from_one_that_does_not(t
     ("takes", "wrong"),
     [
         ((SEGMENTATION, COMPREHENSIVE_SR), []),
-        ((COMPREHENSIVE_3D_SR,), ["it will refuse masks: it does not accept Segmentation Storage"]),
+        ((SECONDARY_CAPTURE,), []),
+        ((COMPREHENSIVE_3D_SR,), ["it will refuse masks: it does not accept Segmentation, Secondary Capture"]),
         (
             (),
             [
-                "it will refuse masks: it does not accept Segmentation Storage",
-                "it will refuse reports: it accepts neither Comprehensive 3D SR nor Comprehensive SR",
+                "it will refuse masks: it does not accept Segmentation, Secondary Capture",
+                "it will refuse reports: it does not accept Comprehensive 3D SR, Comprehensive SR, Secondary Capture",
             ],
         ),
     ],
