@@ -54,7 +54,7 @@ def dice_only(scores: list[Tensor], target: Tensor) -> Tensor:
 
 
 VARIANTS = (
-    Variant("soft target, wing + Dice, any contrast (shipped)"),
+    Variant("soft target, wing + Dice, any contrast"),
     Variant("soft target, wing, any contrast", wing_only),
     Variant("soft target, Dice, any contrast", dice_only),
     Variant("binary target, wing + Dice, any contrast", binary=True),
@@ -78,9 +78,20 @@ def ablate(pack: Path, out: Path, *, steps: int, threads: int, say: Say) -> Repo
 def train_variant(variant: Variant, pack: Path, folder: Path, *, steps: int, threads: int) -> UNet3d:
     """Train one variant and return its averaged network."""
     synthesis = SynthesisConfig(patch=PATCH, coarse_share=0.0, contrast=variant.contrast, weights=(("formula", 1.0),))
-    config = loop.LoopConfig(steps=steps, learning_rate=2e-3, average=0.98, threads=threads, save_every=steps)
+    config = loop.LoopConfig(
+        steps=steps,
+        learning_rate=2e-3,
+        warm_up=max(1, steps // 10),
+        average=0.98,
+        threads=threads,
+        save_every=steps,
+    )
     torch.manual_seed(0)
-    training = loop.start(UNet3d(NET), config)
+    start = UNet3d(NET)
+    for name, parameter in start.named_parameters():
+        if name.startswith("heads") and name.endswith("bias"):
+            torch.nn.init.constant_(parameter, -4.0)  # it starts by calling nothing cord, as the shipped one did
+    training = loop.start(start, config)
     done = loop.run(
         training,
         lambda numbers: batches(partial(_prepare, pack, synthesis, variant.binary), numbers),
