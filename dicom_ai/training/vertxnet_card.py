@@ -68,8 +68,10 @@ Vertebral bodies in lateral radiographs of the spine, and their levels where a r
 After VertXNet (arXiv 2207.05476, 2302.03476). Research use only; no diagnosis may rest on it.
 
 **The licence of the training films is not known.** The {trained} lateral films come from a public repository that calls
-them "our open test dataset" and holds no licence file ({lateral}). Whoever serves these weights decides whether that
-will do. The code that trains them is Apache-2.0.
+them "our open test dataset" and holds no licence file
+({lateral}).
+Whoever serves these weights decides whether that will do. The code that trains them is Apache-2.0. There is no second
+variant without these films yet.
 
 ## What it is
 
@@ -84,9 +86,10 @@ half of the views were mirrored.
 
 {trainings}
 
-Held out, never trained on, and used for every figure below: {held}, and twenty other AP films. No other hospital, no
-true cervical or lumbar film, no MONOCHROME1 original was ever seen: the cervical, thoracic and lumbar views are cut out
-of standing full-spine films.
+Held out, never trained on, and used for every figure below:
+{held},
+and twenty other AP films. No other hospital, no true cervical or lumbar film, no MONOCHROME1 original was ever seen:
+the cervical, thoracic and lumbar views are cut out of standing full-spine films.
 
 ## Measured
 
@@ -98,8 +101,14 @@ bodies included. "Wrong" counts levels given that are not the body's own, and re
 
 {notes}
 
+Five films are few, and the limits behind which levels, sides and the angle C2-C7 are withheld were set after looking at
+them: none wrong here is no promise for other films.
+
 ## Where it fails
 
+- Every level is given only where both networks see the reference vertebra and every step to it is regular: most bodies
+  of a whole spine stay without a level. Bodies that are not found are no sign of their absence.
+- The angle L1-S1 is off by several degrees (table); the angle C2-C7 is withheld: C2 is not outlined well enough.
 - Bodies that are drawn with straight sides: the corners that taught it have no waists, and sunken endplates are not
   seen. The biconcavity ratio and the middle height are therefore not reported.
 - C2 and S1 are located only: the films have one endplate of each. Their outlines are no measured areas.
