@@ -6,6 +6,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any, cast
 
+from dicom_ai.inference.manifest import read_manifest
 from dicom_ai.training.recipes import Report
 
 TRAINING_FILE, METRICS_FILE = "training.json", "metrics.json"
@@ -74,6 +75,8 @@ SOURCES = (
 """Name, licence and place of everything that the weights were trained on."""
 
 FOUND_THRESHOLD = 0.5
+SEGMENTER = "SCT contrast-agnostic v3.1"
+"""What drew the masks of the healthy cohort (measurements/csa_norms.json)."""
 
 
 def case_rows(header: dict[str, object]) -> list[dict[str, str]]:
@@ -122,9 +125,18 @@ def write_card(folder: Path) -> None:
         mixed="bfloat16" if training["mixed"] else "float32",
         processor=f"{training['threads'] or 'all'} CPU threads" if training["device"] == "cpu" else "one GPU",
         history=_history(training["history"]),
+        offset=_offset(folder),
         **{key: training[key] for key in ("net", "steps", "hours", "batch", "seed", "learning_rate")},
     )
     (folder / "MODEL_CARD.md").write_text(text, encoding="utf-8")
+
+
+def _offset(folder: Path) -> str:
+    """Return what the manifest states of the model's offset, on which every comparison with healthy people rests."""
+    offset = read_manifest(folder).segmenter_offset
+    if offset is None:
+        return f"No offset against {SEGMENTER} was measured, so no z-score and no healthy range is reported."
+    return f"It reads {offset.offset_mm2:+.1f} mm2 more than {offset.segmenter} ({offset.images} images)."
 
 
 def _history(runs: list[dict[str, Any]]) -> str:
@@ -235,6 +247,6 @@ Nobody has yet run this model by ONNX Runtime's CUDA provider.
 - One real person with a cord in training and one in the evaluation: the scores say little about other scanners, ages,
   7 T, tumours, metal, or strong compression, which were seen as invented images only.
 - Manual masks of real necks draw the border each in their own way; the model's own offset against a given segmenter is
-  known only as far as the table says. Ranges of healthy people must not be applied without it.
+  known only as far as the table says. {offset}
 - Above the foramen magnum and below the conus the mask may end some millimetres early or late.
 """

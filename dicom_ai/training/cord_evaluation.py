@@ -7,7 +7,9 @@ import json
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
+from itertools import combinations
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import numpy as np
@@ -19,6 +21,7 @@ from dicom_ai.imaging.neck_phantom import NeckShape, axial_grid, neck_phantom, r
 from dicom_ai.imaging.orient import axial_first
 from dicom_ai.inference.predictor import Predictor
 from dicom_ai.inference.registry import ModelStore
+from dicom_ai.measurements.spinal_cord_csa import measure_cord
 from dicom_ai.training.cord_scores import cord_scores
 from dicom_ai.training.data import lumbar_cords
 from dicom_ai.training.recipes import EvaluateRequest, Report, Say
@@ -43,6 +46,9 @@ NECKS = {
     "unf01_T2star": "unf01_T2star_cord",
 }
 """Image -> its manual mask, which may cover a part of it."""
+
+SAME_NECK = ("unf01_T1w", "unf01_T2w", "unf01_T2star")
+"""One person in three contrasts on one grid."""
 
 NONE_VISIBLE = "no cord visible"
 """Group of the whole lumbar images that training/data/lumbar_cords.csv lists without a cord."""
@@ -76,7 +82,32 @@ def evaluate(request: EvaluateRequest, *, model: str, say: Say) -> Report:
         row = _scored(predictor, item)
         rows.append(row | {"seen": item.person in seen})
         say(" ".join(f"{key}={_short(row[key])}" for key in COLUMNS if row.get(key) is not None))
-    return Report(COLUMNS, tuple(rows), _notes(rows, predictor))
+    notes = (*_notes(rows, predictor), *contrast_agreement(predictor, request.data))
+    return Report(COLUMNS, tuple(rows), notes)
+
+
+def contrast_agreement(predictor: Predictor, data: Path) -> tuple[str, ...]:
+    """Return how far the CSA of one neck in three co-registered contrasts lies apart; empty without its images."""
+    paths = [data / "spinal_cord_mr" / f"{name}.nii.gz" for name in SAME_NECK]
+    if not all(path.is_file() for path in paths):
+        return ()
+    read = [_areas(predictor, read_nifti(path)) for path in paths]
+    shared = sorted(set.intersection(*(set(areas) for areas in read)))
+    apart = [abs(one[index] - two[index]) for index in shared for one, two in combinations(read, 2)]
+    if not apart:
+        return (f"{', '.join(SAME_NECK)}: no slice is measured in all three",)
+    return (
+        f"{', '.join(SAME_NECK)}: the CSA of a slice differs by {fmean(apart):.2f} mm2 between two contrasts "
+        f"(mean absolute difference, {len(shared)} slices, end slices left out)",
+    )
+
+
+def _areas(predictor: Predictor, source: SourceImage) -> dict[int, float]:
+    """Return slice index -> CSA in mm2 of the slices that may be measured."""
+    soft = predictor.predict(source).soft
+    assert isinstance(source.image, Volume) and soft is not None
+    slices = measure_cord(source.image.with_voxels(soft)).slices
+    return {item.index: item.section.area_mm2 for item in slices if item.measured and item.section}
 
 
 def seen_people(folder: Path) -> frozenset[str]:
