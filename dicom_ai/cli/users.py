@@ -61,3 +61,21 @@ def password(name: str, password: str, config: Path | None) -> None:
     with opened(config) as app, app.database.write() as session:
         accounts.set_password(session, name, hashed=hashed, who=getuser())
     click.echo(f"password set: {name}")
+
+
+@command.command()
+@click.argument("name")
+@click.option("--role", type=click.Choice(ROLES), default="viewer", show_default=True)
+@config_option
+def token(name: str, role: str, config: Path | None) -> None:
+    """Make a token of the API and print it, this once."""
+    from secrets import token_urlsafe
+
+    from dicom_ai.cli._pausing import opened
+    from dicom_ai.domain.account import Role
+    from dicom_ai.storage import accounts
+
+    secret = token_urlsafe(32)
+    with opened(config) as app, app.database.write() as session:
+        accounts.add_token(session, name, Role(role), secret=secret, who=getuser())
+    click.echo(secret)

@@ -12,7 +12,8 @@ from starlette.staticfiles import StaticFiles
 from dicom_ai import __version__
 from dicom_ai.app import App
 from dicom_ai.errors import ConfigError, DicomAiError, RejectedInput, Unavailable
-from dicom_ai.web import routes
+from dicom_ai.web import health, routes
+from dicom_ai.web.api import v1
 from dicom_ai.web.attempts import Attempts
 from dicom_ai.web.guard import Guard
 from dicom_ai.web.rendering import STATIC, Pages
@@ -30,6 +31,8 @@ def create(app: App) -> FastAPI:
     web.state.site = Site(app, Pages(app.settings.web.time_zone), Attempts())
     web.mount("/static", StaticFiles(directory=STATIC), name="static")
     routes.add_to(web)
+    health.add_to(web)
+    web.mount("/api/v1", v1.create(app))
     web.add_middleware(Guard)
     web.add_exception_handler(SignInNeeded, to_sign_in)
     web.add_exception_handler(HTTPException, _refused)

@@ -13,12 +13,15 @@ STOP_S = 5
 
 
 class WebPart:
-    """The pages and the API on the address of the settings. Raises ConfigError where the port is taken."""
+    """The pages and the API on the address of the settings. Raises ConfigError where the port is taken.
 
-    def __init__(self, app: App) -> None:
+    port: another than that of the settings; 0: any that is free.
+    """
+
+    def __init__(self, app: App, *, port: int | None = None) -> None:
         web = app.settings.web
         self._host, self._scheme = web.address, "https" if web.certificate else "http"
-        self._socket = _bound(web.address, web.port)
+        self._socket = _bound(web.address, web.port if port is None else port)
         self._server = uvicorn.Server(
             uvicorn.Config(
                 create(app),
