@@ -4,6 +4,7 @@ Messages carry paths and keywords, never values: a value may be a patient's.
 """
 
 import struct
+import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,6 +39,7 @@ PARSE_ERRORS = (
     MemoryError,
     AssertionError,
     struct.error,
+    zlib.error,
 )
 """What pydicom raises on bytes that are not DICOM."""
 

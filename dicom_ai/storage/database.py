@@ -64,12 +64,21 @@ class Database:
                 session.commit()
         except (sa.exc.OperationalError, sa.exc.InterfaceError) as error:
             raise Unavailable(f"database: {error.orig or type(error).__name__}") from error
+        except sa.exc.IntegrityError as error:
+            if not _was_first(error):
+                raise
+            raise Unavailable("database: another transaction wrote the same row first") from None  # it quotes values
         finally:
             session.close()
 
     def close(self) -> None:
         """Close every pooled connection."""
         self.engine.dispose()
+
+
+def _was_first(error: sa.exc.IntegrityError) -> bool:
+    """Whether a row was refused because another transaction has written it: tried again, it is found there."""
+    return getattr(error.orig, "sqlstate", "") == "23505" or "UNIQUE constraint" in str(error.orig)
 
 
 def now(session: Session) -> float:

@@ -51,7 +51,7 @@ def volume_missing(folder: Path, size: str) -> Iterator[Site]:
             if site.postgres:
                 site.kill()
                 site.start_processes()
-                site.until(partial(_listens_or_ended, site), "the listener starts, or refuses to", seconds=60)
+                site.until(partial(_listens_or_ended, site), "the listener starts, or refuses to", seconds=120)
                 site.send_once(third)
                 site.kill()
             volume.attach()
@@ -181,7 +181,7 @@ def archive_down_for_days(folder: Path, size: str) -> Iterator[Site]:
         site.archive.stop()
         for number in range(1, 6):
             site.send(site.study(number))
-            site.until(partial(_reported, site, number), "the study is reported", seconds=60)
+            site.until(partial(_reported, site, number), "the study is reported", seconds=120)
             time.sleep(1)
             site.kill()  # to a node that runs, the time that has passed would be a clock that was set
             clock.jump(12 * HOUR_S)
@@ -206,7 +206,7 @@ def archive_misbehaves(folder: Path, size: str) -> Iterator[Site]:
             site.archive.stop()
             site.archive.start(fault)
             site.send(site.study(number))
-            site.until(partial(_reported, site, number), "the study is reported", seconds=60)
+            site.until(partial(_reported, site, number), "the study is reported", seconds=120)
             time.sleep(3)
         site.archive.stop()
         site.archive.start()
@@ -240,7 +240,7 @@ def late_slices(folder: Path, size: str) -> Iterator[Site]:
         site.send(paths[:8])
         site.settle()
         site.send(paths[8:])
-        site.until(partial(site.holds, "SELECT 1 FROM runs WHERE number = 2"), "a second run begins", seconds=60)
+        site.until(partial(site.holds, "SELECT 1 FROM runs WHERE number = 2"), "a second run begins", seconds=120)
         site.settle()
         yield site
 
@@ -295,14 +295,14 @@ def corrected_demographics(folder: Path, size: str) -> Iterator[Site]:
                 site.archive.stop()
             site.send(site.study(number, versions=2))
             if down_after:
-                site.until(partial(_reported, site, number), "the study is reported", seconds=60)
+                site.until(partial(_reported, site, number), "the study is reported", seconds=120)
             else:
                 site.settle()
             corrected = site.corrected(number)
             site.send(corrected)
             if down_before:
                 site.archive.start()
-            site.until(partial(_reported_again, site, number), "the study is reported again", seconds=60)
+            site.until(partial(_reported_again, site, number), "the study is reported again", seconds=120)
             site.settle()
         yield site
 
@@ -325,7 +325,7 @@ def two_patients_in_one_study(folder: Path, size: str) -> Iterator[Site]:
         site.send(site.images(2, site.patient(2), images=9)[:8])  # the ball lies elsewhere in nine slices
         for number in (1, 2):
             held = f"SELECT 1 FROM holds WHERE ended_at IS NULL AND study_uid = '1.2.826.0.1.{number}'"
-            site.until(partial(site.holds, held), "the study is held", seconds=60)
+            site.until(partial(site.holds, held), "the study is held", seconds=120)
         time.sleep(8)
         yield site
 
@@ -341,14 +341,14 @@ def clock_jumps(folder: Path, size: str) -> Iterator[Site]:
             site.send(paths)
             time.sleep(0.7 * number)
             clock.jump(-seconds // 2)
-            site.settle(seconds=60)
+            site.settle(seconds=120)
         site.archive.stop()
         site.send(site.study(6))
-        site.until(partial(_reported, site, 6), "the study is reported", seconds=60)
+        site.until(partial(_reported, site, 6), "the study is reported", seconds=120)
         clock.jump(30 * DAY_S)
         time.sleep(3)
         site.archive.start()
-        site.settle(seconds=60)
+        site.settle(seconds=120)
         yield site
 
 

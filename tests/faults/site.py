@@ -144,7 +144,7 @@ class Site:
             self._run("db", "upgrade", "--rules-on")
             (self.folder / "upgraded").touch()
         self.start_processes()
-        self.until(self.answers, "the node answers", seconds=60)
+        self.until(self.answers, "the node answers", seconds=120)
 
     def start_processes(self) -> None:
         """Start whatever does not run."""
@@ -256,7 +256,7 @@ class Site:
         except (RuntimeError, OSError, ValueError):
             return  # the association broke: what was not answered was not acknowledged
 
-    def send(self, paths: Sequence[Path], *, seconds: float = 90) -> None:
+    def send(self, paths: Sequence[Path], *, seconds: float = 180) -> None:
         """Send until every image was acknowledged once."""
         self.until(partial(self._all_acknowledged, paths), "every image is acknowledged", seconds=seconds)
 
@@ -310,7 +310,7 @@ class Site:
                 raise TimeoutError(f"not within {seconds:g} s: {what}")
             time.sleep(step_s)
 
-    def settle(self, *, seconds: float = 120) -> None:
+    def settle(self, *, seconds: float = 180) -> None:
         """Wait until the node has done everything."""
         self.until(self.settled, "every study is reported and delivered", seconds=seconds)
 

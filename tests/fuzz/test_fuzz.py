@@ -25,6 +25,13 @@ FINDINGS = {
         "00000300170400000007070707070707070707070707554e0003ffffffffffffffffffffffffff1700000707070707070707"
         "070707070707070707070707070707070700000707070707070700000000000000",
     ),
+    "a deflated header that is cut where its elements end": (
+        "data_set",
+        "03ed8e414b033110855fd75a42ad251629e229c79e4212eab65e84da8abbb0db945d8a088bb5873d8882d2eec5937fd59fe2"
+        "eb8a5ef41fe884246fe69b4c9ec03ea6791b71ee5771a6ecb91310acf4e0b3f83a9e4f926291c5e924bb2d52813e96f129ac"
+        "766a3c34da1a63c6fa4c5b3de4e6c99727ece87f76b8501b1d86a1b6d6ed38a9c26c22e08c0b8db54660813c0a301a09dcf3"
+        "cf006900",
+    ),
 }
 """What the fuzzer found: name -> the function it broke, and the bytes."""
 
