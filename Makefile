@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 CONSTRAINTS := constraints/cpu.txt
 
-.PHONY: help demo test validate faults lint docs viewer clean
+.PHONY: help demo test validate faults lint docs viewer axe clean
 help:
 	@sed -n 's/^# \(make .*\)/\1/p' Makefile
 # make validate  every kind of result before dciodvfy, dcentvfy, dsrdump, PixelMed, dcmqi and highdicom
@@ -64,4 +64,12 @@ viewer: .cache/viewer/.fetched
 	  && tar xzf ohif-app-3.13.2.tgz -C ohif --strip-components=2 package/dist \
 	  && tar xzf playwright-core-1.65.1.tgz -C node_modules/playwright-core --strip-components=1 \
 	  && rm -rf *.tgz ohif/ort ohif/dicom-microscopy-viewer && find ohif -name '*.map' -delete
+	@touch $@
+
+# make axe     fetch axe-core for the tests of the pages (npm)
+axe: .cache/axe/.fetched
+.cache/axe/.fetched:
+	@mkdir -p .cache/axe
+	cd .cache/axe && npm pack --silent axe-core@4.14.1 >/dev/null \
+	  && tar xzf axe-core-4.14.1.tgz --strip-components=1 package/axe.min.js && rm axe-core-4.14.1.tgz
 	@touch $@

@@ -75,6 +75,7 @@ def present(objects: Sequence[ResultObject]) -> tuple[ResultObject, ...]:
 
 
 def _entries(findings: Mapping[str, Any]) -> Mapping[str, Mapping[str, Any]]:
-    """Return series UID -> its entry, of the reported part, else of the shadow part."""
+    """Return series UID -> its entry, of the reported part, else of the shadow part; the one with a curve counts."""
     part = findings.get("on") or findings.get("shadow") or {}
-    return {str(entry["series_uid"]): entry for entry in part.get("series", [])}
+    by_curve = sorted(part.get("series", []), key=lambda entry: bool(entry.get("slices")))
+    return {str(entry["series_uid"]): entry for entry in by_curve}

@@ -1,0 +1,156 @@
+"""The pages as a person uses them: headless Chromium on a node that has one study."""
+
+import os
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+
+from dicom_ai.app import App
+from dicom_ai.web import passwords
+from dicom_ai.web.server import WebPart
+from tests.peers import REPOSITORY, need_program
+from tests.unit.pipeline.lab import STUDY
+from tests.unit.web.browser import PASSWORD
+from tests.unit.web.seeded import lab_node
+
+AXE = REPOSITORY / ".cache" / "axe" / "axe.min.js"
+PAGES = {
+    "overview": "",
+    "studies": "studies",
+    "study": f"studies/{STUDY}",
+    "result": f"studies/{STUDY}/runs/1",
+    "queue": "queue",
+    "judgements": "judgements",
+}
+
+
+@pytest.fixture(scope="module")
+def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
+    lab, app = lab_node(tmp_path_factory.mktemp("pages"), passwords.hashed(PASSWORD), sent=False)
+    yield app
+    app.close()
+    lab.database.close()
+
+
+@pytest.fixture(scope="module")
+def address(node: App) -> Iterator[str]:
+    part = WebPart(node, port=0)
+    part.start()
+    yield part.address
+    part.stop()
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Browser]:
+    program = need_program("chromium")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+def signed_in(chromium: Browser, address: str, name: str, **options) -> BrowserContext:
+    """Return a context in which somebody has logged in by the form."""
+    context = chromium.new_context(**options)
+    page = context.new_page()
+    page.goto(f"{address}login")
+    page.fill("#name", name)
+    page.fill("#password", PASSWORD)
+    page.click("main button")
+    page.wait_for_url(address)
+    page.close()
+    return context
+
+
+@pytest.fixture(scope="module")
+def operator(chromium: Browser, address: str) -> Iterator[BrowserContext]:
+    context = signed_in(chromium, address, "operator")
+    yield context
+    context.close()
+
+
+@pytest.fixture
+def page(operator: BrowserContext) -> Iterator[Page]:
+    page = operator.new_page()
+    page.problems = []  # type: ignore[attr-defined]
+    page.on("console", lambda message: message.type == "error" and page.problems.append(message.text))  # type: ignore[attr-defined]
+    page.on("dialog", lambda dialog: page.problems.append(dialog.message))  # type: ignore[attr-defined]
+    page.on("pageerror", lambda error: page.problems.append(str(error)))  # type: ignore[attr-defined]
+    yield page
+    page.close()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("name", PAGES)
+def test_a_page_has_no_serious_fault_for_who_sees_or_types_otherwise(
+    chromium: Browser, address: str, operator: BrowserContext, name: str, scheme: str
+) -> None:
+    if not AXE.exists():
+        reason = "axe-core is not there: make axe"
+        pytest.fail(reason) if os.environ.get("CI") == "true" else pytest.skip(reason)
+    page = operator.new_page()
+    page.emulate_media(color_scheme=scheme)
+    page.goto(address + PAGES[name])
+    page.evaluate(AXE.read_text(encoding="utf-8"))
+
+    found = page.evaluate("axe.run().then(seen => seen.violations.map(v => [v.impact, v.id, v.nodes[0].html]))")
+    page.close()
+
+    assert [fault for fault in found if fault[0] in ("serious", "critical")] == []
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+@pytest.mark.parametrize("name", PAGES)
+def test_a_page_fits_its_window_and_breaks_no_policy(page: Page, address: str, name: str, width: int) -> None:
+    page.set_viewport_size({"width": width, "height": 900})
+    page.goto(address + PAGES[name])
+    page.wait_for_load_state("networkidle")
+
+    assert page.problems == []  # type: ignore[attr-defined]
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+def test_segments_go_off_and_slices_move_without_a_reload(page: Page, address: str) -> None:
+    page.goto(address + PAGES["result"])
+    source = page.locator("#picture").get_attribute("src")
+    page.get_by_label("Slice", exact=True).press("ArrowRight")
+    moved = page.locator("#picture").get_attribute("src")
+    page.get_by_role("button", name="None").click()
+
+    assert moved != source
+    assert page.locator("#picture").get_attribute("src") == moved.replace("&segments=1", "")
+    assert page.evaluate("picture.decode().then(() => picture.naturalWidth)") > 0
+
+
+def test_a_reject_is_kept(page: Page, address: str) -> None:
+    page.goto(address + PAGES["result"])
+    page.get_by_label("rejected").check()
+    page.get_by_label("Reason").fill("the cord ends too early")
+    page.get_by_role("button", name="Keep").click()
+    page.goto(f"{address}judgements")
+
+    assert page.locator("tbody tr").inner_text().split("\t")[-2:] == ["1", "0 %"]
+
+
+def test_a_pause_asks_first_is_seen_and_ends(page: Page, address: str) -> None:
+    page.goto(f"{address}queue")
+    page.get_by_text("Pause pacs …").click()
+    page.locator("details[open]").get_by_label("Why").fill("the archive is moved")
+    page.get_by_role("button", name="Pause pacs").click()
+    page.goto(address)
+    seen = page.get_by_text("Paused: destination pacs").is_visible()
+    page.goto(f"{address}queue")
+    page.get_by_role("button", name="Resume").click()
+
+    assert seen
+    assert page.get_by_text("Paused: destination pacs").count() == 0
+
+
+def test_a_viewer_finds_no_button_that_changes_anything(chromium: Browser, address: str) -> None:
+    context = signed_in(chromium, address, "viewer")
+    page = context.new_page()
+    page.goto(f"{address}queue")
+
+    assert page.get_by_role("button").all_inner_texts() == ["Log out"]
+    context.close()
