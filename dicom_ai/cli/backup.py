@@ -30,8 +30,8 @@ LIST = "backup.json"
 def command(file: Path, config: Path | None) -> None:
     """Write database, images, masks and results into FILE, a tar archive that only its owner can read.
 
-    The node may run meanwhile: the database is taken in one consistent state, the files after it. A file that is there is
-    not overwritten. Settings are not in it, nor are models: copy /etc/dicom-ai and your models folder too.
+    The node may run meanwhile: the database is taken in one consistent state, the files after it. A file that is there
+    is not overwritten. Settings are not in it, nor are models: copy /etc/dicom-ai and your models folder too.
     """
     from dicom_ai.app import open_app
     from dicom_ai.storage import schema

@@ -2,18 +2,26 @@
 
 import json
 import sys
+import time
 from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from dicom_ai.cli._process import begin, config_option
 
+if TYPE_CHECKING:
+    from dicom_ai.app import App
+
+LOOK_EVERY_S = 1.0
+
 
 @click.command(name="doctor")
 @config_option
 @click.option("--json", "as_json", is_flag=True, help="Print JSON: a list of objects with check, ok and says.")
-def command(config: Path | None, as_json: bool) -> None:
+@click.option("--wait", is_flag=True, help="Then wait for the first image, and say who sent it.")
+def command(config: Path | None, as_json: bool, wait: bool) -> None:
     """Check settings, database, clock, disk, models and the device they run on, broker and destinations.
 
     Every destination by C-STORE is called with C-ECHO and asked which result classes it will store. Nothing is sent or
@@ -28,7 +36,24 @@ def command(config: Path | None, as_json: bool) -> None:
         found.append(item)
         if not as_json:
             click.echo(f"{'ok   ' if item.ok else 'WRONG'}  {item.check}: {item.says}")
-    app.close()
     if as_json:
         click.echo(json.dumps([asdict(item) for item in found], indent=2))
+    if wait:
+        _wait(app)
+    app.close()
     sys.exit(0 if all(item.ok for item in found) else 1)
+
+
+def _wait(app: "App") -> None:
+    """Wait until an image comes; the node must run beside this command."""
+    from dicom_ai.storage import signs
+
+    since = time.time()
+    node = app.settings.node
+    click.echo(f"waiting for an image to {node.ae_title} on port {node.port}; Ctrl-C ends this", err=True)
+    sender = None
+    while sender is None:
+        time.sleep(LOOK_EVERY_S)
+        with app.database.read() as session:
+            sender = signs.sender_since(session, since)
+    click.echo(f"first image received from {sender}")

@@ -43,7 +43,8 @@ def command(
     click.echo(f"written: {file}")
     click.echo("Type into the PACS, as a destination it forwards to, and as a sender it takes objects from:")
     click.echo(f"  AE title {ae_title}   host {_address_towards(pacs_host, pacs_port)}   port {port}   TLS no")
-    click.echo(f"Then: dicom-ai db upgrade --config {file}; dicom-ai doctor --config {file}")
+    click.echo(f"Then: dicom-ai db upgrade --config {file}; dicom-ai serve --config {file}")
+    click.echo(f"and beside it: dicom-ai doctor --wait --config {file}, which says when the first image has come")
 
 
 def _inline(table: dict[str, Any]) -> str:

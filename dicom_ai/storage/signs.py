@@ -84,6 +84,18 @@ def silence(session: Session, ae_title: str) -> Silence | None:
     return Silence(last, hours[1] if len(known) > 2 else hours[0])
 
 
+def sender_since(session: Session, since: float) -> str | None:
+    """Return the AE title of whoever sent the first image since a time; None while nobody did."""
+    query = (
+        sa.select(AssociationRow.calling_ae_title)
+        .join(AssociationStudyRow, AssociationStudyRow.association_id == AssociationRow.id)
+        .where(AssociationStudyRow.last_at >= since)
+        .order_by(AssociationStudyRow.last_at)
+        .limit(1)
+    )
+    return session.scalar(query)
+
+
 def last_hits(session: Session) -> Mapping[str, float]:
     """Return when each rule last took a series; rules that never did are absent."""
     query = (
