@@ -20,15 +20,18 @@ const errors = [];
 page.on('request', (r) => { const host = new URL(r.url()).hostname; if (host && host !== '127.0.0.1') outside.add(host); });
 page.on('pageerror', (e) => errors.push(e.message));
 
+const wanted = new URL(request.url).searchParams.get('SeriesInstanceUIDs').split(',').length;
+
 await page.goto(request.url);
 await page.waitForFunction(() => window.services?.displaySetService?.getActiveDisplaySets?.().length > 0, null, { timeout: 60000 });
-await page.waitForFunction(() => {
+await page.waitForFunction((count) => {
   const sets = window.services.displaySetService.getActiveDisplaySets();
+  if (sets.length < count) return false; // the images can be there before their results
   const seg = window.services.segmentationService.getSegmentations();
   const sr = sets.find((d) => d.Modality === 'SR');
   const wantsSeg = sets.some((d) => d.Modality === 'SEG');
   return (!wantsSeg || seg.length > 0) && (!sr || sr.isLoaded || !sr.isImagingMeasurementReport || (sr.measurements || []).length > 0);
-}, null, { timeout: 60000 }).catch(() => {});
+}, wanted, { timeout: 60000 }).catch(() => {});
 await page.waitForTimeout(4000);
 
 const seen = await page.evaluate(() => {
