@@ -18,6 +18,7 @@ from dicom_ai.analysis.study import report_study
 from dicom_ai.analysis.task import analyse_within_memory
 from dicom_ai.dicom.headers import read_paths
 from dicom_ai.dicom.nifti import is_nifti, read_nifti
+from dicom_ai.domain.output import USUAL_OUTPUTS, Output
 from dicom_ai.domain.study import Series
 from dicom_ai.errors import DicomAiError, RejectedInput
 from dicom_ai.inference.predictor import Models
@@ -27,6 +28,9 @@ from dicom_ai.routing.rule import RuleSet
 log = logging.getLogger(__name__)
 
 Outcome = SeriesAnalysis | SeriesFailure
+OUTPUTS = USUAL_OUTPUTS | {Output.XRAY_SEG}
+"""What is written: no archive is in the way of masks of radiographs here."""
+
 NIFTI_NEEDS_A_MODEL = "NIfTI carries no headers for rules to look at; name the model with --model"
 
 
@@ -142,7 +146,7 @@ class Batch:
             return {}, []
         folder = self.out / (analyses[0].source.study_uid if analyses else _study_of(failures))
         folder.mkdir(parents=True, exist_ok=True)
-        identities = plan_identities(analyses, run=1, created_at=datetime.now(UTC))
+        identities = plan_identities(analyses, run=1, created_at=datetime.now(UTC), outputs=OUTPUTS)
         complete = all(item.state != "failed" for item in failures)
         report = report_study(analyses, failures, identities=identities, out=folder, complete=complete)
         return write_study_files(report, folder), [report.findings]
