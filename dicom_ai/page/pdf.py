@@ -9,6 +9,7 @@ from reportlab.pdfbase import pdfmetrics
 from reportlab.pdfbase.cidfonts import UnicodeCIDFont
 from reportlab.pdfbase.ttfonts import TTFont
 from reportlab.pdfgen.canvas import Canvas
+from reportlab.pdfgen.pathobject import PDFPathObject
 
 from dicom_ai.imaging.drawing import Area, Dot, Line, Text
 from dicom_ai.page.content import RESEARCH_ONLY, Page
@@ -57,7 +58,7 @@ def _draw(canvas: Canvas, shape: Placed) -> None:
             canvas.drawImage(image, shape.left, HEIGHT - shape.top - shape.height, shape.width, shape.height)
 
 
-def _path(canvas: Canvas, points: tuple[tuple[float, float], ...]) -> object:
+def _path(canvas: Canvas, points: tuple[tuple[float, float], ...]) -> PDFPathObject:
     path = canvas.beginPath()
     path.moveTo(points[0][0], HEIGHT - points[0][1])
     for x, y in points[1:]:

@@ -52,9 +52,10 @@ class _Painter:
             case Text():
                 self._write(shape)
             case Picture():
-                box = tuple(round(value * scale) for value in (shape.left, shape.top, shape.width, shape.height))
-                scaled = Image.fromarray(shape.pixels).resize(box[2:], Image.Resampling.LANCZOS)
-                self._image.paste(scaled, box[:2])
+                left, top = round(shape.left * scale), round(shape.top * scale)
+                size = round(shape.width * scale), round(shape.height * scale)
+                scaled = Image.fromarray(shape.pixels).resize(size, Image.Resampling.LANCZOS)
+                self._image.paste(scaled, (left, top))
 
     def _write(self, text: Text) -> None:
         size = text.size * self._scale

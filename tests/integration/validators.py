@@ -38,8 +38,8 @@ IODS = (
 """Names by which dciodvfy calls what we write."""
 
 LABELMAP_UNKNOWN = [
-    "Error - SegmentNumber not monotonically increasing from one by one - have SegmentSequence item number 1 (from one) "
-    "with SegmentNumber of 0",
+    "Error - SegmentNumber not monotonically increasing from one by one - have SegmentSequence item number 1 "
+    "(from one) with SegmentNumber of 0",
     "Error - Information Object Not found",
 ]
 """dciodvfy of 2022 does not know the SOP class of label maps (2024), nor that they describe their background."""
