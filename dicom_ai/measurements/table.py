@@ -1,45 +1,21 @@
 """Every number this product reports, once: SR, CSV, findings.json and docs/measurements.md take their words from here.
 
-To add a measurement: add a row here and a function that computes it; dicom/codes.py codes the row's concept.
+To add a measurement: add a row here (of vertebrae and discs: in vertebra_rows.py) and a function that computes it;
+dicom/codes.py codes the row's concept.
 """
 
 import math
-from dataclasses import dataclass
 from types import MappingProxyType
 
 from dicom_ai.domain.findings import Quantity
-
-
-@dataclass(frozen=True, slots=True)
-class MeasurementDefinition:
-    """One row of the table.
-
-    name: what viewers show; {site} stands for where ("C3"). It reads alone: viewers hide the derivation.
-    unit: UCUM. decimals: values are rounded to these before anything is written.
-    formula, valid_when, source: sentences for the docs. sign: what a positive value means, where it can be negative.
-    concept: key of the quantity's concept in dicom/codes.py. derivation: "", "mean", "sd", "min" or "max".
-    """
-
-    key: str
-    name: str
-    unit: str
-    decimals: int
-    formula: str
-    valid_when: str
-    source: str
-    concept: str
-    derivation: str = ""
-    sign: str = ""
-
-    def displayed_name(self, site: str) -> str:
-        """Return the name that stands beside the number, at most 64 characters for sites of at most 34 (SR, VR LO)."""
-        return self.name.format(site=site)
-
+from dicom_ai.measurements.definition import MeasurementDefinition
+from dicom_ai.measurements.vertebra_rows import VERTEBRA_ROWS
 
 _CSA_VALID = (
     "voxels across the cord are at most 1.5 mm in both directions; at least 3 slices of the site can be measured: "
     "not within 2 mm of the mask's ends (at least one slice), not where it fades out there, "
-    "not touching the border of the image"
+    "not touching the border of the image, not near a signal void as metal makes it, not below the conus; "
+    "no axial series of the study measures the site where this one is not axial"
 )
 _SHAPE_VALID = "as for CSA"
 _AREA = "sum of soft values x pixel area x cosine between slice normal and cord, per slice"
@@ -282,148 +258,8 @@ _ROWS = (
     ),
 )
 
-_FOUR_SIDES = "lateral film or sagittal MR; the body is whole and has four sides; its anterior side is known"
-_IN_MM = f"{_FOUR_SIDES}; a film is calibrated at the patient"
-
-_RADIOGRAPH_ROWS = (
-    MeasurementDefinition(
-        "height_anterior",
-        "Anterior height of {site}",
-        "mm",
-        1,
-        "distance between the two anterior corners, where straight lines through the sides of the outline cross",
-        _IN_MM,
-        "Genant 1993, doi 10.1002/jbmr.5650080915; lines: this project",
-        "height",
-    ),
-    MeasurementDefinition(
-        "height_posterior",
-        "Posterior height of {site}",
-        "mm",
-        1,
-        "distance between the two posterior corners",
-        _IN_MM,
-        "as the anterior height",
-        "height",
-    ),
-    MeasurementDefinition(
-        "height_middle",
-        "Middle height of {site}",
-        "mm",
-        1,
-        "distance between the endplates of the outline half way between its sides",
-        f"{_IN_MM}; the model draws curved endplates",
-        "as the anterior height",
-        "height",
-    ),
-    MeasurementDefinition(
-        "wedge_ratio",
-        "Wedge ratio of {site}",
-        "1",
-        2,
-        "anterior height / posterior height",
-        _FOUR_SIDES,
-        "as the anterior height",
-        "ratio",
-    ),
-    MeasurementDefinition(
-        "biconcave_ratio",
-        "Biconcavity ratio of {site}",
-        "1",
-        2,
-        "middle height / mean of anterior and posterior height",
-        f"{_FOUR_SIDES}; the model draws curved endplates",
-        "as the anterior height",
-        "ratio",
-    ),
-    MeasurementDefinition(
-        "body_depth",
-        "Depth of {site}",
-        "mm",
-        1,
-        "mean length of the two endplates from the posterior to the anterior corner",
-        _FOUR_SIDES,
-        "corners: this project",
-        "length",
-    ),
-    MeasurementDefinition(
-        "compress_ratio",
-        "Compression ratio of {site}",
-        "1",
-        2,
-        "mean of anterior, middle and posterior height / mean of the same of the bodies above and below",
-        f"{_FOUR_SIDES}, and so is a neighbour",
-        "this project, after Genant 1993",
-        "ratio",
-    ),
-    MeasurementDefinition(
-        "disc_height",
-        "Disc height at {site}",
-        "mm",
-        1,
-        "mean distance of the corners that face each other across the disc, median over the middle slices",
-        "sagittal MR; both bodies are whole and have four sides",
-        "this project",
-        "height",
-    ),
-    MeasurementDefinition(
-        "disc_angle",
-        "Disc angle at {site}",
-        "deg",
-        0,
-        "angle between the endplates that face each other across the disc, median over the middle slices",
-        "as the height of a disc",
-        "Cobb 1948",
-        "angle",
-        sign="positive: opens forwards",
-    ),
-    MeasurementDefinition(
-        "disc_volume",
-        "Disc volume at {site}",
-        "mm3",
-        0,
-        "number of voxels x volume of a voxel",
-        "the disc is seen",
-        "this project",
-        "volume",
-    ),
-    MeasurementDefinition(
-        "slip",
-        "Listhesis of {site}",
-        "%",
-        0,
-        "distance of the posterior corners along the upper endplate of the body below / depth of that endplate",
-        f"{_FOUR_SIDES}, and so is the next one; no body is missing between them",
-        "Meyerding 1932; posterior corners: this project",
-        "slip",
-        sign="positive: slipped forwards",
-    ),
-    MeasurementDefinition(
-        "angle_c2_c7",
-        "Cobb angle C2-C7",
-        "deg",
-        0,
-        "angle between the lower endplate of C2 and the lower endplate of C7",
-        "lateral film with both levels; their anterior side is known",
-        "Cobb 1948; Harrison 2000, doi 10.1097/00007632-200008150-00011",
-        "angle",
-        sign="positive: lordosis",
-    ),
-    MeasurementDefinition(
-        "angle_l1_s1",
-        "Cobb angle L1-S1",
-        "deg",
-        0,
-        "angle between the upper endplate of L1 and the upper endplate of S1",
-        "lateral film with both levels; their anterior side is known",
-        "Cobb 1948",
-        "angle",
-        sign="positive: lordosis",
-    ),
-)
-
 MEASUREMENTS: MappingProxyType[str, MeasurementDefinition] = MappingProxyType(
-    {row.key: row for row in (*_ROWS, *_RADIOGRAPH_ROWS)}
+    {row.key: row for row in (*_ROWS, *VERTEBRA_ROWS)}
 )
 """Key -> row. The key is what a Quantity carries."""
 
