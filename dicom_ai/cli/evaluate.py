@@ -29,6 +29,16 @@ if TYPE_CHECKING:
 @click.option("--seen", is_flag=True, help="Also score cases that the weights were trained on, marked as seen.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.option("--csv", "csv_path", type=click.Path(dir_okay=False, path_type=Path), help="Also write a CSV file.")
+@click.option("--folds", type=click.IntRange(0), default=0, help="Train so many folds by person first; 0: none.")
+@click.option("--minutes", type=click.FloatRange(0), default=0.0, help="Of the training of a fold; 0: the usual time.")
+@click.option("--steps", type=click.IntRange(0), default=0, help="Of the training of a fold; 0: the recipe's own.")
+@click.option(
+    "--out",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path("folds-out"),
+    show_default=True,
+    help="Folder of the folds; what is done in it is gone on from.",
+)
 @click.option("--card", is_flag=True, help="Write metrics.json and MODEL_CARD.md of the model folder.")
 def command(
     model: str,
@@ -40,16 +50,35 @@ def command(
     seen: bool,
     as_json: bool,
     csv_path: Path | None,
+    folds: int,
+    minutes: float,
+    steps: int,
+    out: Path,
     card: bool,
 ) -> None:
-    """Score MODEL (spinal-cord, spine-mr); a case that its weights have seen is refused, or marked with --seen."""
+    """Score MODEL (spinal-cord, spine-mr, spine-xray).
+
+    A case that its weights have seen is refused, or marked with --seen. With --folds the weights that ship are not
+    scored: every fold trains its own without the people whom it is scored on.
+    """
     from dicom_ai.inference.registry import default_models_folder
+    from dicom_ai.training.folds import FoldPlan, evaluate_folds
     from dicom_ai.training.recipes import EvaluateRequest, recipe
+
+    if folds and card:
+        raise click.UsageError("--card describes the shipped weights; --folds scores others")
 
     folder = models or default_models_folder()
     request = EvaluateRequest(data, folder, device, runtime, threads, seen)
     chosen = recipe(model)
-    report = chosen.evaluate(request, say=lambda line: click.echo(line, err=True))
+
+    def say(line: str) -> None:
+        click.echo(line, err=True)
+
+    if folds:
+        report = evaluate_folds(chosen, request, FoldPlan(folds, out, minutes, steps), say=say)
+    else:
+        report = chosen.evaluate(request, say=say)
     if csv_path is not None:
         csv_path.write_text(_csv(report), encoding="utf-8")
     if card:

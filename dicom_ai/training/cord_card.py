@@ -3,7 +3,6 @@
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from statistics import fmean
 from typing import Any, cast
 
 from dicom_ai.inference.manifest import read_manifest
@@ -178,22 +177,8 @@ def _scores(metrics: dict[str, Any]) -> str:
         )
         lines.append(_line(cells))
     lines.append("")
-    lines += [f"- {line}" for line in [*_means(measured), *metrics["notes"]]]
+    lines += [f"- {line}" for line in metrics["notes"]]
     return "\n".join(lines)
-
-
-def _means(rows: list[dict[str, Any]]) -> list[str]:
-    lines = []
-    for group in ("manual mask", "formula"):
-        unseen = [row for row in rows if row["group"] == group and not row["seen"]]
-        if unseen:
-            people = sorted({row["person"] for row in unseen})
-            who = (
-                f"{len(people)} {'person' if len(people) == 1 else 'people'}" if group == "manual mask" else "invented"
-            )
-            mean = fmean(row["dice"] for row in unseen)
-            lines.append(f"{group}, unseen ({who}): mean Dice {mean:.3f} over {len(unseen)} images")
-    return lines
 
 
 def _line(cells: Sequence[str]) -> str:

@@ -5,7 +5,7 @@ A person whom the weights have seen, in any contrast, is refused; with seen=True
 
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from itertools import combinations
 from pathlib import Path
@@ -24,7 +24,8 @@ from dicom_ai.inference.registry import ModelStore
 from dicom_ai.measurements.spinal_cord_csa import measure_cord
 from dicom_ai.training.cord_scores import cord_scores
 from dicom_ai.training.data import lumbar_cords
-from dicom_ai.training.recipes import EvaluateRequest, Report, Say
+from dicom_ai.training.data.cord_cases import HELD_OUT_PEOPLE
+from dicom_ai.training.recipes import EvaluateRequest, Fold, Report, Say
 
 SEEN_FILE = "training_cases.json"
 """Beside the weights: what they were trained on, {"cases": [{"name", "person", "digest"}, ...]}."""
@@ -76,13 +77,15 @@ def evaluate(request: EvaluateRequest, *, model: str, say: Say) -> Report:
     rows = []
     for make in _items(request.data):
         item = make()
+        if request.only is not None and item.person not in request.only and item.group == "manual mask":
+            continue
         if item.person in seen and not request.seen:
             say(f"{item.name}: refused, the weights were trained on {item.person}")
             continue
         row = _scored(predictor, item)
         rows.append(row | {"seen": item.person in seen})
         say(" ".join(f"{key}={_short(row[key])}" for key in COLUMNS if row.get(key) is not None))
-    notes = (*_notes(rows, predictor), *contrast_agreement(predictor, request.data))
+    notes = (_name_of(predictor), *summary(rows), *contrast_agreement(predictor, request.data))
     return Report(COLUMNS, tuple(rows), notes)
 
 
@@ -217,12 +220,22 @@ def _scored(predictor: Predictor, item: Item) -> dict[str, Any]:
     return row | asdict(cord_scores(on_grid_of(soft, truth), truth))
 
 
-def _notes(rows: list[dict[str, Any]], predictor: Predictor) -> tuple[str, ...]:
+def folds(data: Path) -> tuple[Fold, ...]:
+    """Leave out each person whose images have manual masks, once."""
+    names = [name for name, mask in NECKS.items() if (data / "spinal_cord_mr" / f"{mask}.nii.gz").is_file()]
+    people = sorted({name.split("_")[0] for name in names})
+    return tuple(
+        Fold(f"without-{one}", "person left out", frozenset({one, *HELD_OUT_PEOPLE}), frozenset({one}))
+        for one in people
+    )
+
+
+def summary(rows: Sequence[dict[str, Any]]) -> tuple[str, ...]:
+    """Return mean Dice of unseen necks and formula necks, what was found where no cord is, and what was refused."""
     without = [row for row in rows if row["group"] == "no cord"]
     necks = [row for row in rows if row["group"] == "manual mask"]
-    reference = predictor.reference
     return (
-        f"{reference.name} {reference.version}, weights {reference.digest[:12]}, {reference.device}",
+        *_means(rows),
         f"no cord: found in {sum(row['found'] for row in without)} of {len(without)} images where there is none",
         f"whole lumbar images in which no cord is visible: found in "
         f"{sum(row['found'] for row in rows if row['group'] == NONE_VISIBLE)} of "
@@ -230,6 +243,24 @@ def _notes(rows: list[dict[str, Any]], predictor: Predictor) -> tuple[str, ...]:
         f"necks with a manual mask: refused {sum(not row['found'] for row in necks)} of {len(necks)}; "
         f"{len({row['person'] for row in necks})} people",
     )
+
+
+def _name_of(predictor: Predictor) -> str:
+    reference = predictor.reference
+    return f"{reference.name} {reference.version}, weights {reference.digest[:12]}, {reference.device}"
+
+
+def _means(rows: Sequence[dict[str, Any]]) -> Iterator[str]:
+    for group in ("manual mask", "formula"):
+        unseen = [row for row in rows if row["group"] == group and not row["seen"]]
+        if unseen:
+            people = len({row["person"] for row in unseen})
+            who = f"{people} {'person' if people == 1 else 'people'}" if group == "manual mask" else "invented"
+            mean, worst = fmean(row["dice"] for row in unseen), min(unseen, key=lambda row: row["dice"])
+            yield (
+                f"{group}, unseen ({who}): mean Dice {mean:.3f} over {len(unseen)} images, "
+                f"worst {worst['dice']:.3f} ({worst['image']})"
+            )
 
 
 def _short(value: Any) -> str:

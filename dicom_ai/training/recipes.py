@@ -1,6 +1,6 @@
 """The recipes, one per shipped model. To add one: write a module that gives what Recipe asks; name it in RECIPES."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
@@ -25,7 +25,8 @@ class TrainRequest:
 
     data: folder of the training data. out: folder of the pack, checkpoint, curve; an existing checkpoint is gone on
     from. config: "" is the shipped one. steps, minutes: of this run, 0 is the recipe's own. threads: 0 is all.
-    weights: a model folder whose weights are started from, where there is no checkpoint.
+    weights: a model folder whose weights are started from, where there is no checkpoint. held_out: people who are left
+    out of the training; None: those whom the recipe leaves out of the shipped weights.
     """
 
     data: Path
@@ -38,6 +39,7 @@ class TrainRequest:
     workers: int = 1
     device: str = "cpu"
     weights: Path | None = None
+    held_out: frozenset[str] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +47,7 @@ class EvaluateRequest:
     """What `dicom-ai evaluate` was asked for.
 
     models: folder of model folders. seen: also score cases that the weights were trained on, marked as such.
+    only: people who are scored; None: everyone.
     """
 
     data: Path
@@ -53,6 +56,20 @@ class EvaluateRequest:
     runtime: str = "onnx"
     threads: int = 0
     seen: bool = False
+    only: frozenset[str] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Fold:
+    """One training of a cross-validation. kind: "by person", "source left out": what its mean stands for.
+
+    held_out: people whom it does not train on. scored: people whom it is scored on, all of them held out.
+    """
+
+    name: str
+    kind: str
+    held_out: frozenset[str]
+    scored: frozenset[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +95,12 @@ class Recipe(Protocol):
 
     def evaluate(self, request: EvaluateRequest, *, say: Say) -> Report:
         """Score the delivered model."""
+
+    def folds(self, data: Path, count: int) -> tuple[Fold, ...]:
+        """Split the people of the data into folds, and name what else is left out once."""
+
+    def summary(self, rows: Sequence[dict[str, Any]]) -> tuple[str, ...]:
+        """Return the sentences below a table of scores: means, with n and the worst case."""
 
     def describe(self, folder: Path, report: Report) -> None:
         """Write metrics.json and MODEL_CARD.md of a model folder from a report."""

@@ -7,9 +7,11 @@
 """
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -21,11 +23,11 @@ from dicom_ai.nets.unet import UNet3d, parameter_count
 from dicom_ai.training import cord_ablations, cord_card, cord_evaluation, curve, loop
 from dicom_ai.training.data.batches import MakeBatch, batches
 from dicom_ai.training.data.cases import read_header, read_pack, write_pack
-from dicom_ai.training.data.cord_cases import cord_cases
+from dicom_ai.training.data.cord_cases import HELD_OUT_PEOPLE, cord_cases
 from dicom_ai.training.data.cord_synthesis import Bank, SynthesisConfig, make_sample
 from dicom_ai.training.export import write_onnx
 from dicom_ai.training.losses import entropy_and_dice
-from dicom_ai.training.recipes import EvaluateRequest, Report, Say, TrainRequest
+from dicom_ai.training.recipes import EvaluateRequest, Fold, Report, Say, TrainRequest
 
 MODEL = "spinal-cord"
 CONFIGS = tuple(NETS)
@@ -118,6 +120,16 @@ def evaluate(request: EvaluateRequest, *, say: Say) -> Report:
     return cord_evaluation.evaluate(request, model=MODEL, say=say)
 
 
+def folds(data: Path, count: int) -> tuple[Fold, ...]:
+    """Leave out each person with manual masks once, whatever the count: there are two."""
+    return cord_evaluation.folds(data)
+
+
+def summary(rows: Sequence[dict[str, Any]]) -> tuple[str, ...]:
+    """Return the means of a table of scores."""
+    return cord_evaluation.summary(rows)
+
+
 def describe(folder: Path, report: Report) -> None:
     """Write metrics.json and the card of the model folder."""
     cord_card.write_metrics(folder, report)
@@ -143,7 +155,8 @@ def _packed(request: TrainRequest, say: Say) -> Path:
     pack = request.out / PACK
     if not pack.exists():
         say(f"packing the cases of {request.data}")
-        write_pack(pack, cord_cases(request.data), about={})
+        held = HELD_OUT_PEOPLE if request.held_out is None else request.held_out
+        write_pack(pack, (case for case in cord_cases(request.data) if case.person not in held), about={})
     return pack
 
 

@@ -24,7 +24,7 @@ from dicom_ai.imaging.resample import grid_for, resample_onto
 from dicom_ai.inference.predictor import Predictor
 from dicom_ai.inference.registry import ModelStore
 from dicom_ai.training.data.spine_cases import SAME_PERSON
-from dicom_ai.training.recipes import EvaluateRequest, Report, Say
+from dicom_ai.training.recipes import EvaluateRequest, Fold, Report, Say
 
 SEEN_FILE = "training_cases.json"
 
@@ -69,11 +69,13 @@ def evaluate(request: EvaluateRequest, *, model: str, say: Say) -> Report:
         person = SAME_PERSON.get(name, name)
         if name != person or (person in seen and not request.seen):
             continue
+        if request.only is not None and person not in request.only:
+            continue
         for item in _items(path, name):
             row = _scored(predictor, item) | {"person": person, "source": name.split("_")[0], "seen": person in seen}
             rows.append(row)
             say(" ".join(f"{key}={_short(row[key])}" for key in COLUMNS if row.get(key) is not None))
-    return Report(COLUMNS, tuple(rows), tuple(_notes(rows)))
+    return Report(COLUMNS, tuple(rows), tuple(summary(rows)))
 
 
 def seen_people(folder: Path) -> frozenset[str]:
@@ -175,7 +177,26 @@ def surface_distances(one: np.ndarray, other: np.ndarray, spacing_mm: Sequence[f
     return np.concatenate([away[1][rims[0]], away[0][rims[1]]])
 
 
-def _notes(rows: Sequence[dict[str, Any]]) -> Iterator[str]:
+def folds(data: Path, count: int) -> tuple[Fold, ...]:
+    """Split the people of each source over the folds, then leave out each source of drawn volumes once.
+
+    The people of menezes are in no training; the first fold scores them too.
+    """
+    names = {path.name.removesuffix("_image.nii.gz") for path in (data / "spine_mr").glob("*_image.nii.gz")}
+    people = sorted({SAME_PERSON.get(name, name) for name in names})
+    never = frozenset(person for person in people if person.startswith("menezes"))
+    sources = {source: [p for p in people if p.startswith(f"{source}_")] for source in ("chu", "myosegmentum")}
+    found = []
+    for number in range(count):
+        out = frozenset(person for ones in sources.values() for person in ones[number::count])
+        found.append(Fold(f"fold-{number + 1}", "by person", out, out | (never if number == 0 else frozenset())))
+    for source, ones in sources.items():
+        found.append(Fold(f"without-{source}", "source left out", frozenset(ones), frozenset(ones)))
+    return tuple(found)
+
+
+def summary(rows: Sequence[dict[str, Any]]) -> Iterator[str]:
+    """Yield one sentence per source, one on the levels, one on the crops; of unseen cases only."""
     fresh = [row for row in rows if not row["seen"]]
     for source in sorted({row["source"] for row in fresh}):
         own = [row for row in fresh if row["source"] == source and not row["crop"]]

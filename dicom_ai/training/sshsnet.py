@@ -9,8 +9,10 @@ not delivered: what ships is the first stage.
 """
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -25,7 +27,7 @@ from dicom_ai.training.data.spine_cases import read_cases
 from dicom_ai.training.data.spine_classes import CLASSES
 from dicom_ai.training.data.spine_template import template_case
 from dicom_ai.training.export import write_onnx
-from dicom_ai.training.recipes import EvaluateRequest, Report, Say, TrainRequest
+from dicom_ai.training.recipes import EvaluateRequest, Fold, Report, Say, TrainRequest
 from dicom_ai.training.spine_stage1 import CHECKPOINT, Stage1Settings, train_stage1
 from dicom_ai.training.spine_stage2 import Stage2Settings, train_stage2
 
@@ -52,7 +54,7 @@ def train(request: TrainRequest, *, say: Say) -> None:
     pack = request.out / PACK
     if not pack.exists():
         say(f"packing the cases of {request.data}")
-        held = spine_evaluation.HELD_OUT
+        held = spine_evaluation.HELD_OUT if request.held_out is None else request.held_out
         cases = [*read_cases(request.data / "spine_mr"), template_case(request.data / "template")]
         write_pack(pack, (case for case in cases if case.person not in held), about={"held out": sorted(held)})
     if request.threads:
@@ -123,6 +125,16 @@ def deliver(out: Path, models: Path) -> Path:
 def evaluate(request: EvaluateRequest, *, say: Say) -> Report:
     """Score the delivered model on held-out cases, whole and cropped."""
     return spine_evaluation.evaluate(request, model=MODEL, say=say)
+
+
+def folds(data: Path, count: int) -> tuple[Fold, ...]:
+    """Split the people into folds, and leave out each source once."""
+    return spine_evaluation.folds(data, count)
+
+
+def summary(rows: Sequence[dict[str, Any]]) -> tuple[str, ...]:
+    """Return the means of a table of scores."""
+    return tuple(spine_evaluation.summary(rows))
 
 
 def describe(folder: Path, report: Report) -> None:

@@ -66,6 +66,7 @@ token_gap_s = 1
 retry_first_s = 0.3
 retry_longest_s = {retry_longest_s}
 maximum_lost = 100
+maximum_attempts = 100
 [timeouts]
 dimse_s = 10
 [web]

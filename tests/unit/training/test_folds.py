@@ -1,0 +1,119 @@
+"""Cross-validation: nobody is scored by weights that saw him, and what is done is not done again."""
+
+import json
+
+import pytest
+
+pytest.importorskip("torch", reason="the extra [train] is not installed")
+
+from dicom_ai.training import cord_evaluation, spine_evaluation
+from dicom_ai.training.folds import FoldPlan, evaluate_folds
+from dicom_ai.training.recipes import EvaluateRequest, Fold, Report
+
+
+class Remembering:
+    """A recipe that writes whom it trained on, and scores 1.0 for everyone else."""
+
+    CONFIGS = ("only",)
+    everyone = frozenset("abcd")
+
+    def __init__(self):
+        self.trained: list[frozenset[str]] = []
+
+    def folds(self, data, count):
+        people = sorted(self.everyone)
+        split = [frozenset(people[number::count]) for number in range(count)]
+        return tuple(Fold(f"fold-{n}", "by person", out, out) for n, out in enumerate(split, 1))
+
+    def train(self, request, *, say):
+        self.trained.append(request.held_out)
+        request.out.mkdir(parents=True)
+        (request.out / "seen").write_text(json.dumps(sorted(self.everyone - request.held_out)))
+
+    def deliver(self, out, models):
+        models.mkdir()
+        return (out / "seen").rename(models / "seen")
+
+    def evaluate(self, request, *, say):
+        seen = json.loads((request.models / "seen").read_text())
+        assert not request.seen
+        rows = tuple({"person": one, "dice": 1.0} for one in sorted(request.only) if one not in seen)
+        return Report(("person", "dice"), rows)
+
+    def summary(self, rows):
+        return (f"mean over {len(rows)}",)
+
+    def describe(self, folder, report):
+        raise AssertionError("folds do not write the card of the shipped weights")
+
+
+def scored(recipe, tmp_path, said=None):
+    request = EvaluateRequest(tmp_path, tmp_path / "unused")
+    plan = FoldPlan(2, tmp_path / "folds", minutes=3)
+    return evaluate_folds(recipe, request, plan, say=(said if said is not None else []).append)
+
+
+def test_everyone_is_scored_once_by_weights_that_have_not_seen_him(tmp_path):
+    recipe = Remembering()
+
+    report = scored(recipe, tmp_path)
+
+    assert report.columns == ("fold", "person", "dice")
+    assert sorted((row["person"], row["fold"]) for row in report.rows) == [
+        ("a", "fold-1"),
+        ("b", "fold-2"),
+        ("c", "fold-1"),
+        ("d", "fold-2"),
+    ]
+    assert recipe.trained == [frozenset("ac"), frozenset("bd")]
+    assert report.notes == ("by person: mean over 4",)
+
+
+def test_the_plan_is_said_before_the_first_training(tmp_path):
+    said: list[str] = []
+
+    scored(Remembering(), tmp_path, said)
+
+    before = said[: said.index("fold-1: training")]
+    assert before[0].startswith("2 trainings, 3 minutes each, 6 in all")
+    assert before[1:] == ["fold-1: scored on a, c", "fold-2: scored on b, d"]
+
+
+def test_a_run_that_was_cut_off_goes_on_after_the_folds_that_are_done(tmp_path):
+    first = scored(Remembering(), tmp_path)
+    again = Remembering()
+
+    assert scored(again, tmp_path) == first
+    assert again.trained == []
+
+
+def test_spine_folds_split_every_source_and_leave_each_drawn_one_out_once(tmp_path):
+    folder = tmp_path / "spine_mr"
+    folder.mkdir()
+    names = [f"chu_{n:02d}" for n in range(1, 5)] + [f"myosegmentum_{n:02d}" for n in range(17, 21)]
+    for name in [*names, "menezes_discs_11"]:
+        (folder / f"{name}_image.nii.gz").touch()
+
+    folds = {fold.name: fold for fold in spine_evaluation.folds(tmp_path, 2)}
+
+    assert set(folds) == {"fold-1", "fold-2", "without-chu", "without-myosegmentum"}
+    by_person = [folds["fold-1"].held_out, folds["fold-2"].held_out]
+    assert by_person[0] | by_person[1] == {name for name in names if name != "myosegmentum_19"}  # the image of _18
+    assert not by_person[0] & by_person[1]
+    assert folds["fold-1"].scored - folds["fold-1"].held_out == {"menezes_discs_11"}  # nobody trains on it
+    assert folds["without-chu"].held_out == {"chu_01", "chu_02", "chu_03", "chu_04"}
+
+
+def test_the_cord_leaves_out_each_person_with_manual_masks(tmp_path):
+    folder = tmp_path / "spinal_cord_mr"
+    folder.mkdir()
+    for name in ("errsm30_t2_crop_cord", "unf01_T1w_cord", "unf01_T2w_cord"):
+        (folder / f"{name}.nii.gz").touch()
+
+    folds = cord_evaluation.folds(tmp_path)
+
+    assert [(fold.name, fold.scored) for fold in folds] == [
+        ("without-errsm30", {"errsm30"}),
+        ("without-unf01", {"unf01"}),
+    ]
+    assert all("errsm30" in fold.held_out for fold in folds)
