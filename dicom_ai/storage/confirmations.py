@@ -226,7 +226,7 @@ def states(session: Session, study_uid: str) -> frozenset[Confirmation]:
     )
     found = set()
     for state, sent_at in session.execute(query):
-        asked = sent_at > now(session) - LONGEST_S
+        asked = (sent_at or 0.0) > now(session) - LONGEST_S
         found.add(Confirmation(state or (Confirmation.SENT if asked else Confirmation.UNCONFIRMED)))
     return frozenset(found)
 
