@@ -30,12 +30,16 @@ def of_study(session: Session, study_uid: str) -> Sequence[Moment]:
 
 
 def _routing(session: Session, study_uid: str) -> Iterator[Moment]:
+    """Yield each routing once; its decisions are written within a second."""
     query = sa.select(DecisionRow.decided_at, DecisionRow.rules_version, DecisionRow.taken).where(
         DecisionRow.study_uid == study_uid
     )
-    rows = session.execute(query).all()
-    for at, version in sorted({(row.decided_at, row.rules_version) for row in rows}):
-        taken = sum(row.taken for row in rows if (row.decided_at, row.rules_version) == (at, version))
+    rounds: dict[tuple[int, int], list[tuple[float, bool]]] = {}
+    for at, version, taken in session.execute(query):
+        rounds.setdefault((version, int(at)), []).append((at, taken))
+    for (version, _), answers in rounds.items():
+        taken = sum(is_taken for _, is_taken in answers)
+        at = min(at for at, _ in answers)
         yield Moment(at, f"routed by rules version {version}", f"{taken} taken", "taken" if taken else "not taken")
 
 
