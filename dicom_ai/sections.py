@@ -1,4 +1,4 @@
-"""What a table of the settings file is made of, and the tables that concern watching: alarms, confirmation, audit."""
+"""What a table of the settings file is made of, and the tables that concern watching: alarms, findings, audit ..."""
 
 from pathlib import Path
 from typing import Annotated, Literal

@@ -24,8 +24,6 @@ COLUMNS: Mapping[str, str] = {
     "ap_midsagittal": "AP m.-s.",
     "csa_z": "z-score",
     "csa_percentile": "percentile",
-    "csa_change": "change",
-    "csa_change_percent": "change",
     "height_anterior": "ant. h.",
     "height_middle": "mid. h.",
     "height_posterior": "post. h.",
