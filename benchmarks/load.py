@@ -255,8 +255,7 @@ def plot(samples: list[Sample], path: Path) -> None:
     """Draw rate and memory over time as SVG."""
     times = [one.at_s / 60 for one in samples]
     rates = [0.0] + [
-        (after.images - before.images) / (after.at_s - before.at_s)
-        for before, after in itertools.pairwise(samples)
+        (after.images - before.images) / (after.at_s - before.at_s) for before, after in itertools.pairwise(samples)
     ]
     memories = [one.memory_mb for one in samples]
     panels = _panel(times, rates, 0, "images acknowledged per second") + _panel(times, memories, 210, "memory, MB")

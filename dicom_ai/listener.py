@@ -60,9 +60,7 @@ class Listener:
         self._scp = Scp(
             settings.node.ae_title,
             [Peer(peer.ae_title, peer.addresses) for peer in settings.peers],
-            Handlers(
-                self._open_part, self._store, self._closed, self._committed, self._refused, self._announced
-            ),
+            Handlers(self._open_part, self._store, self._closed, self._committed, self._refused, self._announced),
             limits=Limits(
                 acse_timeout_s=settings.timeouts.acse_s,
                 dimse_timeout_s=settings.timeouts.dimse_s,

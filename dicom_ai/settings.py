@@ -264,7 +264,7 @@ class Web(Section):
     )
     viewer_url: str = Field(
         default="",
-        description="Address of an OHIF that sees the archive (https://ohif.example/viewer); the pages then link to it.",
+        description="Address of an OHIF that sees the archive (https://ohif.example/viewer); pages then link to it.",
     )
 
     @property

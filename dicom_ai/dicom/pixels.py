@@ -67,7 +67,7 @@ def pixel_digest(path: Path) -> str:
         for frame in iter_pixels(dcmread(path) if deflated else path):
             stored = _stored_values(frame, header) if np.issubdtype(frame.dtype, np.integer) else frame
             digest.update(f"{stored.shape}".encode())
-            digest.update(np.ascontiguousarray(stored))
+            digest.update(np.ascontiguousarray(stored).data)
     except (*PARSE_ERRORS, RuntimeError, OSError) as error:
         raise UnreadablePixels(f"{path.name}: pixels cannot be decoded ({type(error).__name__})") from None
     return digest.hexdigest()

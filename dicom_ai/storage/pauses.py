@@ -132,5 +132,7 @@ def _with_analyses() -> sa.Select[int]:
         .join(ResultRow, ResultRow.id == OutboxRow.result_id)
         .join(RunJobRow, RunJobRow.run_id == OutboxRow.run_id)
         .join(JobRow, JobRow.id == RunJobRow.job_id)
-        .where(sa.or_(ResultRow.kind != ResultKind.SEG, ResultRow.slot == own_slot, ResultRow.slot.like(own_slot + ":%")))
+        .where(
+            sa.or_(ResultRow.kind != ResultKind.SEG, ResultRow.slot == own_slot, ResultRow.slot.like(own_slot + ":%"))
+        )
     )

@@ -38,9 +38,9 @@ def _routing(session: Session, study_uid: str) -> Iterator[Moment]:
     for at, version, taken in session.execute(query):
         rounds.setdefault((version, int(at)), []).append((at, taken))
     for (version, _), answers in rounds.items():
-        taken = sum(is_taken for _, is_taken in answers)
-        at = min(at for at, _ in answers)
-        yield Moment(at, f"routed by rules version {version}", f"{taken} taken", "taken" if taken else "not taken")
+        count = sum(is_taken for _, is_taken in answers)
+        first = min(at for at, _ in answers)
+        yield Moment(first, f"routed by rules version {version}", f"{count} taken", "taken" if count else "not taken")
 
 
 def _attempts(session: Session, study_uid: str) -> Iterator[Moment]:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import sqlalchemy as sa
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from dicom_ai.domain.job import JobKind, JobState
 from dicom_ai.domain.result import ResultKind
@@ -75,7 +75,9 @@ def open_deliveries(session: Session, *, most: int) -> Sequence[WaitingDelivery]
 
 def failed_deliveries(session: Session, *, most: int) -> Sequence[WaitingDelivery]:
     """Return what did not get to its destination and will not be tried again, newest first."""
-    states = [sa.literal_column(f"'{state}'") for state in ("failed", "refused")]  # as their index says
+    states: list[sa.ColumnElement[str]] = [
+        sa.literal_column(f"'{state}'") for state in ("failed", "refused")
+    ]  # as their index says
     return _deliveries(session, OutboxRow.state.in_(states), OutboxRow.id.desc(), most=most)
 
 
@@ -149,7 +151,11 @@ def _reported_with(session: Session, job_id: int) -> Sequence[tuple[RunJobRow, R
 
 
 def _deliveries(
-    session: Session, which: sa.ColumnElement[bool], order: sa.ColumnElement, *, most: int
+    session: Session,
+    which: sa.ColumnElement[bool],
+    order: InstrumentedAttribute[float] | sa.UnaryExpression[int],
+    *,
+    most: int,
 ) -> Sequence[WaitingDelivery]:
     query = sa.select(OutboxRow, ResultRow).join(ResultRow, ResultRow.id == OutboxRow.result_id).where(which)
     return tuple(
