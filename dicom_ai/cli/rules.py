@@ -40,7 +40,7 @@ def list_rules(config: Path | None, versions: bool, as_json: bool) -> None:
             _print_versions(session, as_json)
             return
         stored = _stored(session)
-    rules = _parsed(stored)
+    rules = stored.rule_set
     if as_json:
         click.echo(json.dumps({"version": stored.version, **rules.as_toml()}, indent=2))
         return
@@ -61,7 +61,7 @@ def show(name: str, config: Path | None, number: int | None) -> None:
 
     with _session(config, write=False) as session:
         stored = _stored(session, number)
-    click.echo(RuleSet((_parsed(stored).named(name),)).to_toml(), nl=False)
+    click.echo(RuleSet((stored.rule_set.named(name),)).to_toml(), nl=False)
 
 
 @command.command()
@@ -92,7 +92,7 @@ def check(file: Path | None, as_json: bool) -> None:
 def export(file: Path | None, config: Path | None, number: int | None) -> None:
     """Write the rules of the node as TOML, to FILE or to the screen."""
     with _session(config, write=False) as session:
-        text = _parsed(_stored(session, number)).to_toml()
+        text = _stored(session, number).rule_set.to_toml()
     if file is None:
         click.echo(text, nl=False)
     else:
@@ -110,9 +110,12 @@ def turn(name: str, state: str, config: Path | None, who: str, why: str) -> None
 
     It holds for what is routed from now on; nothing is sent for studies that were routed before.
     """
+    from getpass import getuser
+
+    from dicom_ai.storage import rules as stored_rules
+
     with _session(config, write=True) as session:
-        rules = _parsed(_stored(session)).with_state(name, state)
-        version = _save(session, rules, who=who, why=why or f"{name} turned {state}")
+        version = stored_rules.turn(session, name, state, author=who or getuser(), why=why).version
     click.echo(f"rules version {version}: {name} is {state}")
 
 
@@ -179,14 +182,9 @@ def _session(config: Path | None, *, write: bool) -> "Iterator[Session]":
 
 def _stored(session: "Session", number: int | None = None) -> "StoredRules":
     """Return a version of the rules; a database without rules has the shipped ones as `serve` would seed them."""
-    from dicom_ai.routing.shipped import read_rules
     from dicom_ai.storage import rules as stored_rules
 
-    if number is not None:
-        return stored_rules.version(session, number)
-    if current := stored_rules.current(session):
-        return current
-    return stored_rules.StoredRules(0, 0.0, "shipped", "not seeded yet", read_rules().seeded_as("shadow").as_toml())
+    return stored_rules.in_force(session) if number is None else stored_rules.version(session, number)
 
 
 def _save(session: "Session", rules: "RuleSet", *, who: str, why: str) -> int:
@@ -196,12 +194,6 @@ def _save(session: "Session", rules: "RuleSet", *, who: str, why: str) -> int:
     from dicom_ai.storage import rules as stored_rules
 
     return stored_rules.save(session, rules.as_toml(), author=who or getuser(), note=why).version
-
-
-def _parsed(stored: "StoredRules") -> "RuleSet":
-    from dicom_ai.routing.rule import parse_rules
-
-    return parse_rules(stored.content)
 
 
 def _print_versions(session: "Session", as_json: bool) -> None:

@@ -111,6 +111,20 @@ def contradictions(rules: RuleSet) -> list[str]:
     return [f"rule {rule.name!r} can never match: {why}" for rule in rules.rules for why in _never(rule)]
 
 
+def changes(before: RuleSet, after: RuleSet) -> list[tuple[str, str]]:
+    """Return every rule that two sets do not share alike, by name, and in words what is different."""
+    old, new = ({rule.name: rule.as_toml() for rule in rules.rules} for rules in (before, after))
+    names = [*new, *(name for name in old if name not in new)]
+    return [(name, _change(old.get(name), new.get(name))) for name in names if old.get(name) != new.get(name)]
+
+
+def _change(old: Mapping[str, Any] | None, new: Mapping[str, Any] | None) -> str:
+    if old is None or new is None:
+        return f"new, {new['state']}" if new is not None else "is gone"
+    parts = [part for part in dict.fromkeys((*old, *new)) if old.get(part) != new.get(part)]
+    return ", ".join(f"state {old[part]} → {new[part]}" if part == "state" else part for part in parts)
+
+
 def _parse_rule(table: Any, place: str) -> Rule:
     if not isinstance(table, Mapping):
         raise RuleError(f"{place}: a rule is a table, not {table!r}")

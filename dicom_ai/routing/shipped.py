@@ -20,12 +20,18 @@ def read_rules(path: Path | None = None) -> RuleSet:
     """Return the rules of a file, or the shipped ones. Raises RuleError naming the file, the rule and the place."""
     path = path or shipped_rules_file()
     try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise RuleError(f"{path}: cannot be read ({error})") from None
-    except tomllib.TOMLDecodeError as error:
-        raise RuleError(f"{path}: is not TOML: {error}") from None
     try:
-        return parse_rules(content)
+        return rules_of(text)
     except RuleError as error:
         raise RuleError(f"{path}: {error}") from None
+
+
+def rules_of(text: str) -> RuleSet:
+    """Return the rules of a TOML text. Raises RuleError naming the line, or the rule and the place in it."""
+    try:
+        return parse_rules(tomllib.loads(text))
+    except tomllib.TOMLDecodeError as error:
+        raise RuleError(f"is not TOML: {error}") from None

@@ -7,10 +7,12 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from dicom_ai.errors import RuleError
+from dicom_ai.errors import ConfigError, RuleError
+from dicom_ai.routing.rule import RuleSet, parse_rules
+from dicom_ai.routing.shipped import read_rules
 from dicom_ai.storage import audit
 from dicom_ai.storage.database import now
-from dicom_ai.storage.tables import RuleVersionRow
+from dicom_ai.storage.tables import DecisionRow, RuleVersionRow
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,11 +25,31 @@ class StoredRules:
     note: str
     content: Mapping[str, Any] = field(repr=False)
 
+    @property
+    def rule_set(self) -> RuleSet:
+        """The rules themselves. Raises RuleError for a version that this release no longer reads."""
+        return parse_rules(self.content)
+
+
+@dataclass(frozen=True, slots=True)
+class Hits:
+    """Series that a rule took in some time: those whose results are sent, and those it took in shadow."""
+
+    sent: int
+    shadow: int
+
 
 def current(session: Session) -> StoredRules | None:
     """Return the newest version; None while the database has no rules."""
     row = session.scalars(sa.select(RuleVersionRow).order_by(RuleVersionRow.version.desc()).limit(1)).first()
     return None if row is None else _stored(row)
+
+
+def in_force(session: Session) -> StoredRules:
+    """Return the newest version; for a database without rules the shipped ones, as `serve` would seed them."""
+    return current(session) or StoredRules(
+        0, 0.0, "shipped", "not seeded yet", read_rules().seeded_as("shadow").as_toml()
+    )
 
 
 def version(session: Session, number: int) -> StoredRules:
@@ -38,11 +60,10 @@ def version(session: Session, number: int) -> StoredRules:
     return _stored(row)
 
 
-def history(session: Session) -> Sequence[StoredRules]:
-    """Return every version, newest first."""
-    return tuple(
-        _stored(row) for row in session.scalars(sa.select(RuleVersionRow).order_by(RuleVersionRow.version.desc()))
-    )
+def history(session: Session, *, most: int | None = None) -> Sequence[StoredRules]:
+    """Return every version, or so many, newest first."""
+    newest_first = sa.select(RuleVersionRow).order_by(RuleVersionRow.version.desc()).limit(most)
+    return tuple(_stored(row) for row in session.scalars(newest_first))
 
 
 def save(session: Session, content: Mapping[str, Any], *, author: str, note: str) -> StoredRules:
@@ -52,6 +73,39 @@ def save(session: Session, content: Mapping[str, Any], *, author: str, note: str
     session.flush()
     audit.record(session, author, "rules saved", f"rules version {row.version}", {"note": note})
     return _stored(row)
+
+
+def turn(session: Session, name: str, state: str, *, author: str, why: str = "") -> StoredRules:
+    """Add a version with one rule on, off or in shadow. Raises RuleError where there is no such rule or state."""
+    rules = in_force(session).rule_set.with_state(name, state)
+    return save(session, rules.as_toml(), author=author, note=_note(f"{name} turned {state}", why))
+
+
+def roll_back(session: Session, number: int, *, author: str, why: str = "") -> StoredRules:
+    """Add a version that is as an older one was. Raises RuleError where there is none, or it can no longer be read."""
+    rules = version(session, number).rule_set
+    return save(session, rules.as_toml(), author=author, note=_note(f"rolled back to version {number}", why))
+
+
+def require_newest(session: Session, seen: int) -> None:
+    """Raise ConfigError where somebody has changed the rules since a person looked at a version of them."""
+    newest = in_force(session)
+    if newest.version != seen:
+        done = f"version {newest.version} by {newest.author}, {newest.note}"
+        raise ConfigError(f"the rules were changed meanwhile ({done}): look at them again")
+
+
+def hits(session: Session, rule: str, *, since: float) -> Hits:
+    """Return how many series a rule took since a time, as routing last decided about each."""
+    taken = sa.select(sa.func.count()).where(
+        DecisionRow.rule == rule, DecisionRow.decided_at >= since, DecisionRow.taken
+    )
+    sent, shadow = (session.scalar(taken.where(DecisionRow.shadow.is_(is_shadow))) or 0 for is_shadow in (False, True))
+    return Hits(sent, shadow)
+
+
+def _note(done: str, why: str) -> str:
+    return f"{done}: {why}" if why else done
 
 
 def _stored(row: RuleVersionRow) -> StoredRules:

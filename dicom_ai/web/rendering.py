@@ -32,6 +32,7 @@ NAVIGATION = (
     Link("/", "Overview"),
     Link("/studies", "Studies"),
     Link("/queue", "Queue"),
+    Link("/rules", "Rules"),
     Link("/judgements", "Judgements"),
 )
 """In the order of the bar at the top."""
@@ -58,6 +59,8 @@ TONES: Mapping[str, str] = {
     "held": "warn",
     "paused": "warn",
     "corrected": "warn",
+    "on": "good",
+    "off": "quiet",
     "shadow": "quiet",
     "superseded": "quiet",
     "cancelled": "quiet",

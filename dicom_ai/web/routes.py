@@ -12,7 +12,7 @@ from fastapi import Depends, FastAPI
 from starlette.responses import Response
 
 from dicom_ai.domain.account import Role
-from dicom_ai.web.pages import first_start, judgements, login, overview, queue, result, studies, study
+from dicom_ai.web.pages import first_start, judgements, login, overview, queue, result, rules, studies, study
 from dicom_ai.web.visit import needs, own_form
 
 VIEWER, OPERATOR, ADMINISTRATOR = Role.VIEWER, Role.OPERATOR, Role.ADMINISTRATOR
@@ -49,6 +49,13 @@ URLS = (
     Url("POST", "/queue/holds/{hold_id}", queue.hold, OPERATOR),
     Url("POST", "/queue/pause", queue.pause, OPERATOR),
     Url("POST", "/queue/resume", queue.resume, OPERATOR),
+    # Rules
+    Url("GET", "/rules", rules.show, VIEWER),
+    Url("GET", "/rules/rules.toml", rules.export, VIEWER),
+    Url("POST", "/rules/turn", rules.turn, ADMINISTRATOR),
+    Url("POST", "/rules/roll-back", rules.roll_back, ADMINISTRATOR),
+    Url("GET", "/rules/import", rules.edit, ADMINISTRATOR),
+    Url("POST", "/rules/import", rules.import_, ADMINISTRATOR),
     # Results
     Url("GET", "/judgements", judgements.show, VIEWER),
     Url("GET", "/studies/{study_uid}/runs/{number}", result.show, VIEWER),

@@ -22,6 +22,7 @@ PAGES = {
     "result": f"studies/{STUDY}/runs/1",
     "queue": "queue",
     "judgements": "judgements",
+    "rules": "rules",
 }
 
 

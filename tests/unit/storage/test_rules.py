@@ -29,3 +29,19 @@ def test_every_save_is_a_version_that_says_who(database: Database) -> None:
 def test_a_version_that_never_was_is_an_error_that_names_it(database: Database) -> None:
     with database.read() as session, pytest.raises(RuleError, match="no version 7"):
         rules.version(session, 7)
+
+
+def test_the_rules_before_the_first_start_are_the_shipped_ones_and_send_nothing(database: Database) -> None:
+    with database.read() as session:
+        stored = rules.in_force(session)
+
+    assert stored.version == 0
+    assert "on" not in {rule.state for rule in stored.rule_set.rules}
+
+
+def test_only_so_many_versions_are_listed(database: Database) -> None:
+    with database.write() as session:
+        for number in range(3):
+            rules.save(session, RULES, author="seed", note=str(number))
+
+        assert [item.version for item in rules.history(session, most=2)] == [3, 2]
