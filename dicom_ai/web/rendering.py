@@ -34,6 +34,7 @@ NAVIGATION = (
     Link("/queue", "Queue"),
     Link("/rules", "Rules"),
     Link("/judgements", "Judgements"),
+    Link("/accounts", "Accounts", Role.ADMINISTRATOR),
 )
 """In the order of the bar at the top."""
 
@@ -61,6 +62,8 @@ TONES: Mapping[str, str] = {
     "corrected": "warn",
     "on": "good",
     "off": "quiet",
+    "enabled": "good",
+    "disabled": "quiet",
     "shadow": "quiet",
     "superseded": "quiet",
     "cancelled": "quiet",

@@ -12,7 +12,7 @@ from fastapi import Depends, FastAPI
 from starlette.responses import Response
 
 from dicom_ai.domain.account import Role
-from dicom_ai.web.pages import first_start, judgements, login, overview, queue, result, rules, studies, study
+from dicom_ai.web.pages import accounts, first_start, judgements, login, overview, queue, result, rules, studies, study
 from dicom_ai.web.visit import needs, own_form
 
 VIEWER, OPERATOR, ADMINISTRATOR = Role.VIEWER, Role.OPERATOR, Role.ADMINISTRATOR
@@ -56,6 +56,13 @@ URLS = (
     Url("POST", "/rules/roll-back", rules.roll_back, ADMINISTRATOR),
     Url("GET", "/rules/import", rules.edit, ADMINISTRATOR),
     Url("POST", "/rules/import", rules.import_, ADMINISTRATOR),
+    # Accounts
+    Url("GET", "/accounts", accounts.show, ADMINISTRATOR),
+    Url("POST", "/accounts/add", accounts.add, ADMINISTRATOR),
+    Url("POST", "/accounts/role", accounts.change_role, ADMINISTRATOR),
+    Url("POST", "/accounts/password", accounts.set_password, ADMINISTRATOR),
+    Url("POST", "/accounts/shut-out", accounts.shut_out, ADMINISTRATOR),
+    Url("POST", "/accounts/let-in", accounts.let_in, ADMINISTRATOR),
     # Results
     Url("GET", "/judgements", judgements.show, VIEWER),
     Url("GET", "/studies/{study_uid}/runs/{number}", result.show, VIEWER),

@@ -23,6 +23,8 @@ PAGES = {
     "queue": "queue",
     "judgements": "judgements",
     "rules": "rules",
+    "import": "rules/import",
+    "accounts": "accounts",
 }
 
 
@@ -65,15 +67,15 @@ def signed_in(chromium: Browser, address: str, name: str, **options) -> BrowserC
 
 
 @pytest.fixture(scope="module")
-def operator(chromium: Browser, address: str) -> Iterator[BrowserContext]:
-    context = signed_in(chromium, address, "operator")
+def administrator(chromium: Browser, address: str) -> Iterator[BrowserContext]:
+    context = signed_in(chromium, address, "administrator")
     yield context
     context.close()
 
 
 @pytest.fixture
-def page(operator: BrowserContext) -> Iterator[Page]:
-    page = operator.new_page()
+def page(administrator: BrowserContext) -> Iterator[Page]:
+    page = administrator.new_page()
     page.problems = []  # type: ignore[attr-defined]
     page.on("console", lambda message: message.type == "error" and page.problems.append(message.text))  # type: ignore[attr-defined]
     page.on("dialog", lambda dialog: page.problems.append(dialog.message))  # type: ignore[attr-defined]
@@ -85,12 +87,12 @@ def page(operator: BrowserContext) -> Iterator[Page]:
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("name", PAGES)
 def test_a_page_has_no_serious_fault_for_who_sees_or_types_otherwise(
-    chromium: Browser, address: str, operator: BrowserContext, name: str, scheme: str
+    chromium: Browser, address: str, administrator: BrowserContext, name: str, scheme: str
 ) -> None:
     if not AXE.exists():
         reason = "axe-core is not there: make axe"
         pytest.fail(reason) if os.environ.get("CI") == "true" else pytest.skip(reason)
-    page = operator.new_page()
+    page = administrator.new_page()
     page.emulate_media(color_scheme=scheme)
     page.goto(address + PAGES[name])
     page.evaluate(AXE.read_text(encoding="utf-8"))
