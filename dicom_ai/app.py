@@ -12,13 +12,15 @@ import structlog
 
 from dicom_ai.alarms import channels, conditions
 from dicom_ai.alarms.watch import Watch
+from dicom_ai.audit_feed import outlets
+from dicom_ai.audit_feed.feed import Feed
 from dicom_ai.dimse.tls import client_context
 from dicom_ai.domain.destination import Destination
 from dicom_ai.domain.retries import Retries
 from dicom_ai.errors import ConfigError
 from dicom_ai.inference.registry import default_models_folder
 from dicom_ai.routing.shipped import read_rules
-from dicom_ai.sections import SyslogSettings
+from dicom_ai.sections import AuditSettings, SyslogServer
 from dicom_ai.settings import Settings
 from dicom_ai.storage import rules, schema
 from dicom_ai.storage.database import Database
@@ -30,6 +32,8 @@ from dicom_ai.syslog import Server
 
 log = structlog.get_logger()
 
+
+MB = 1_000_000
 
 _ALARM_LIMITS = (
     "peer_silent_h",
@@ -101,6 +105,16 @@ class App:
             channels=_channels(self.settings),
             repeat_s=wanted.repeat_h * 3600,
         )
+
+    @property
+    def audit_outlets(self) -> tuple[str, ...]:
+        """Where the audit trail goes: file, syslog, both, or nowhere."""
+        wanted = self.settings.audit
+        return tuple(name for name, value in (("file", wanted.file), ("syslog", wanted.url)) if value)
+
+    def audit_feed(self, name: str) -> Feed:
+        """What bringing the trail to an outlet needs. Raises ConfigError where a certificate cannot be used."""
+        return Feed(self.database, f"audit-{name}", self.name, _audit_outlet(self.settings.audit, name))
 
     def close(self) -> None:
         """Close the database."""
@@ -182,7 +196,13 @@ def _channels(settings: Settings) -> Mapping[str, channels.Channel]:
     return found
 
 
-def _syslog_server(section: SyslogSettings) -> Server:
+def _audit_outlet(wanted: AuditSettings, name: str) -> outlets.Outlet:
+    if name == "syslog" or wanted.file is None:
+        return outlets.Syslog(_syslog_server(wanted))
+    return outlets.RotatedFile(wanted.file, int(wanted.largest_mb * MB) if wanted.rotate == "size" else None)
+
+
+def _syslog_server(section: SyslogServer) -> Server:
     if not section.url.startswith("tls:"):
         return Server(section.url)
     tls = client_context(authorities=section.authorities, certificate=section.certificate, key=section.key)

@@ -76,8 +76,8 @@ class Webhook(Section):
     authorization: str = Field(default="", repr=False, description='Header Authorization, such as "Bearer ...".')
 
 
-class SyslogSettings(Section):
-    """Syslog (RFC 5424) for alarms; off while url is empty."""
+class SyslogServer(Section):
+    """A server that takes syslog (RFC 5424); none while url is empty."""
 
     url: str = Field(
         default="", description='"udp://host:514", "tcp://host:601", "tls://host:6514" or "unix:///dev/log".'
@@ -87,6 +87,21 @@ class SyslogSettings(Section):
     )
     certificate: OptionalPath = Field(default=None, description="PEM file of our certificate, where it wants one.")
     key: OptionalPath = Field(default=None, description="PEM file with its private key.")
+
+
+class SyslogSettings(SyslogServer):
+    """Syslog (RFC 5424) for alarms; off while url is empty."""
+
+
+class AuditSettings(SyslogServer):
+    """The audit trail as DICOM audit messages (PS3.15 A.5), by syslog, into a file, or both; off while none."""
+
+    file: OptionalPath = Field(default=None, description="File that gets a message a line; empty for none.")
+    rotate: Literal["day", "size"] = Field(
+        default="day", description="A new file begins each day (UTC), or when one is larger than largest_mb."
+    )
+    largest_mb: float = Field(default=100, gt=0, description="See rotate.")
+    every_s: Seconds = Field(default=10, description="How often what is new is written and sent.")
 
 
 class Findings(Section):

@@ -19,6 +19,7 @@ from dicom_ai.domain.output import Output
 from dicom_ai.errors import ConfigError
 from dicom_ai.sections import (
     Alarms,
+    AuditSettings,
     ConfirmationSettings,
     Email,
     Findings,
@@ -325,6 +326,7 @@ class Settings(BaseSettings):
     email: Email = Email()
     webhook: Webhook = Webhook()
     syslog: SyslogSettings = SyslogSettings()
+    audit: AuditSettings = AuditSettings()
 
     @model_validator(mode="after")
     def _names_are_unique(self) -> "Settings":

@@ -1,11 +1,12 @@
 """Syslog messages (RFC 5424) over UDP (RFC 5426), TCP (RFC 6587, counted), TLS (RFC 5425) or the local socket."""
 
+import errno
 import os
 import socket
 import ssl
 import time
 from collections.abc import Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from enum import IntEnum
 from urllib.parse import urlsplit
@@ -14,6 +15,7 @@ from dicom_ai.errors import ConfigError, Unavailable
 
 PORTS = {"udp": 514, "tcp": 601, "tls": 6514}
 TIMEOUT_S = 10.0
+PARTING_S = 2.0
 LONGEST_DATAGRAM = 65_000
 BOM = "\ufeff"
 
@@ -97,6 +99,23 @@ def _send_stream(frames: Sequence[bytes], server: Server, host: str, port: int) 
     with closing(connection):
         for frame in frames:
             connection.sendall(b"%d " % len(frame) + frame)
+        _part(connection)
+
+
+def _part(connection: socket.socket) -> None:
+    """Close after the other side: one that went away, or (TLS 1.3) refuses our certificate, says so only now."""
+    connection.settimeout(PARTING_S)
+    if isinstance(connection, ssl.SSLSocket):
+        with suppress(TimeoutError):  # silence is consent
+            if not connection.recv(1):
+                raise ConnectionAbortedError(errno.ECONNABORTED, "closed before the end")
+        with suppress(TimeoutError, ssl.SSLEOFError):  # it keeps its side open, or closes without a word
+            connection.unwrap()
+        return
+    with suppress(TimeoutError):
+        connection.shutdown(socket.SHUT_WR)
+        while connection.recv(4096):
+            pass
 
 
 def _frame(message: Message) -> bytes:

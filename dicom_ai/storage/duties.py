@@ -1,6 +1,7 @@
 """Duties: what one process at a time does, however many clocks run. A turn is a lease; who dies loses it.
 
-mark: for a duty that goes by time, up to when it is done; it moves only when what came before has been done.
+mark: for a duty that goes by time, up to when it is done; for one that goes by rows, the last row that is done. It
+moves only when what came before has been done.
 """
 
 from contextlib import suppress
@@ -23,12 +24,12 @@ class Duty:
     mark: float | None
 
 
-def take(session: Session, name: str, owner: str, *, lease_s: float) -> Duty | None:
-    """Take a duty; None while somebody else has it."""
+def take(session: Session, name: str, owner: str, *, lease_s: float, start: float | None = None) -> Duty | None:
+    """Take a duty; None while somebody else has it. start: the mark of the very first time; None: now."""
     at = now(session)
     if session.get(DutyRow, name) is None:
         with suppress(sa.exc.IntegrityError), session.begin_nested():  # another clock made it meanwhile
-            session.add(DutyRow(name=name, mark=at))
+            session.add(DutyRow(name=name, mark=at if start is None else start))
     free = sa.or_(DutyRow.lease_until.is_(None), DutyRow.lease_until < at, DutyRow.owner == owner)
     taken = session.execute(
         sa.update(DutyRow).where(DutyRow.name == name, free).values(owner=owner, lease_until=at + lease_s)

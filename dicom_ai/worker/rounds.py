@@ -9,11 +9,13 @@ import socket
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 
 import structlog
 
 from dicom_ai.alarms import watch
 from dicom_ai.app import App
+from dicom_ai.audit_feed import feed
 from dicom_ai.errors import ConfigError, Unavailable
 from dicom_ai.pipeline import confirm
 from dicom_ai.pipeline.confirm import Confirmer
@@ -47,6 +49,10 @@ class Rounds:
         rounds = (
             Round("alarms", app.settings.alarms.every_s, lambda: watch.run(app.watch, owner)),
             Round("confirm", CONFIRM_EVERY_S, lambda: confirm.run(confirmer, owner)),
+            *(
+                Round(f"audit-{name}", app.settings.audit.every_s, partial(_feed_audit, app, name, owner))
+                for name in app.audit_outlets
+            ),
         )
         self._threads = [
             threading.Thread(target=self._repeat, args=(one,), name=f"round-{one.name}", daemon=True) for one in rounds
@@ -78,6 +84,10 @@ class Rounds:
             except Exception as error:  # noqa: BLE001 - one of the three places: nobody would see that a round ended
                 log.error("a round failed", round=one.name, **describe(error).fields)
             self._stopped.wait(one.every_s)
+
+
+def _feed_audit(app: App, outlet: str, owner: str) -> None:
+    feed.run(app.audit_feed(outlet), owner)
 
 
 def note_devices(app: App, devices: Mapping[str, str]) -> None:
