@@ -9,6 +9,7 @@ from fastapi import Form, Query, UploadFile
 from starlette.responses import PlainTextResponse, Response
 
 from dicom_ai.errors import RuleError
+from dicom_ai.pipeline.dry_run import Bounds, Trial, try_rules
 from dicom_ai.routing.rule import RuleSet, changes, contradictions
 from dicom_ai.routing.shipped import rules_of
 from dicom_ai.storage import database, rules
@@ -18,6 +19,11 @@ from dicom_ai.web.visit import Visit, Visiting
 HIT_DAYS = 7
 MOST_VERSIONS = 50
 """Lines of the list of versions; older ones are in `dicom-ai rules list --versions`."""
+
+TRIAL_DAYS = 7
+TRIAL_S = 8.0
+"""How long a person waits for a dry run: the newest studies are tried first."""
+MOST_DIFFERENCES = 100
 
 Why = Annotated[str, Form(max_length=500)]
 Seen = Annotated[int, Form(description="the version that the page showed")]
@@ -161,9 +167,20 @@ def _digest(text: str) -> str:
     return sha256(text.encode()).hexdigest()
 
 
+def _trial(visit: Visit, before: RuleSet, after: RuleSet) -> Trial:
+    """Try rules on the studies of the last days, and note that who asked has seen those that differ."""
+    with visit.database.read() as session:
+        since = database.now(session) - TRIAL_DAYS * 86_400
+    trial = try_rules(visit.database, visit.app.files.path, before, after, Bounds(since, TRIAL_S))
+    shown = trial.differences[:MOST_DIFFERENCES]
+    visit.viewed_many(list(dict.fromkeys(item.study_uid for item in shown)))
+    return trial
+
+
 def _import_page(
     visit: Visit, stored: StoredRules, text: str, *, problem: str = "", wanted: RuleSet | None = None
 ) -> Response:
+    different = changes(stored.rule_set, wanted) if wanted else []
     return visit.page(
         "rules_import.html",
         status=422 if problem else 200,
@@ -173,6 +190,9 @@ def _import_page(
         problem=problem,
         place=place_of(text, problem) if problem else None,
         wanted=wanted,
-        changes=changes(stored.rule_set, wanted) if wanted else [],
+        changes=different,
+        trial=_trial(visit, stored.rule_set, wanted) if wanted and different else None,
+        days=TRIAL_DAYS,
+        most=MOST_DIFFERENCES,
         warnings=warnings(visit, wanted) if wanted else [],
     )

@@ -5,7 +5,9 @@ import pytest
 from dicom_ai.app import App
 from dicom_ai.storage import audit, decisions, rules
 from dicom_ai.storage.decisions import StoredDecision
+from dicom_ai.web.application import create
 from dicom_ai.web.pages.rules import place_of
+from tests.unit.pipeline.lab import STUDY
 from tests.unit.web.browser import Browser
 
 DIGEST = re.compile(r'name="checked" value="([0-9a-f]+)"')
@@ -109,6 +111,22 @@ def test_an_import_shows_what_changes_before_it_is_saved(node: App, administrato
     assert saved.status_code == 303
     assert states(node) == {"neck": "on"}
     assert newest(node).note == "only necks"
+
+
+def test_a_check_says_which_series_of_the_last_days_would_go_otherwise_and_why(own_study: App) -> None:
+    administrator = Browser(create(own_study)).log_in("administrator")
+
+    page = administrator.post("/rules/import", {"seen": newest(own_study).version, "text": RULES}).text
+
+    assert "Tried on 1 study of the last 7 days: 2 differences" in page
+    rows = [re.sub(r"<[^>]+>|\s+", " ", row) for row in page.split("<tr>") if f"/studies/{STUDY}" in row]
+    assert [re.search(r"(neck|cord) +(sent|not taken) +(sent|not taken)", row).groups() for row in rows] == [  # type: ignore[union-attr]
+        ("neck", "not taken", "sent"),
+        ("cord", "sent", "not taken"),
+    ]
+    with own_study.database.read() as session:
+        last = audit.events(session)[-1]
+    assert (last.action, last.detail) == ("viewed", {"studies": STUDY})
 
 
 def test_a_text_that_was_changed_after_the_check_is_checked_again(node: App, administrator: Browser) -> None:
