@@ -5,7 +5,7 @@ import tomllib
 import pytest
 
 from dicom_ai.errors import RuleError
-from dicom_ai.routing.rule import contradictions, parse_rules
+from dicom_ai.routing.rule import changes, contradictions, parse_rules
 
 RULE = """
 [[rule]]
@@ -156,3 +156,17 @@ def test_the_same_condition_under_all_and_none_is_warned_about():
 
 def test_an_ordinary_rule_is_not_warned_about():
     assert contradictions(parsed(RULE)) == []
+
+
+def test_two_sets_of_rules_differ_by_name_and_say_in_what() -> None:
+    first = {"name": "cord", "model": "cord", "all": [{"keyword": "Modality", "equals": "MR"}]}
+    spine, neck = first | {"name": "spine"}, first | {"name": "neck", "state": "shadow"}
+    before = parse_rules({"rule": [first, spine]})
+    after = parse_rules({"rule": [first | {"state": "off", "priority": 3}, neck]})
+
+    assert changes(before, before) == []
+    assert dict(changes(before, after)) == {
+        "cord": "priority, state on → off",
+        "neck": "new, shadow",
+        "spine": "is gone",
+    }

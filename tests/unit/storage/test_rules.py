@@ -1,8 +1,9 @@
 import pytest
 
 from dicom_ai.errors import RuleError
-from dicom_ai.storage import audit, rules
+from dicom_ai.storage import audit, decisions, rules
 from dicom_ai.storage.database import Database
+from dicom_ai.storage.decisions import StoredDecision
 
 RULES = {"rules": [{"name": "cord", "state": "shadow"}]}
 
@@ -45,3 +46,14 @@ def test_only_so_many_versions_are_listed(database: Database) -> None:
             rules.save(session, RULES, author="seed", note=str(number))
 
         assert [item.version for item in rules.history(session, most=2)] == [3, 2]
+
+
+def test_what_a_rule_took_is_counted_from_a_time_on(database: Database) -> None:
+    with database.write() as session:
+        taken = [StoredDecision(f"1.{number}", "cord", "cord", True, number > 1, ()) for number in range(5)]
+        decisions.replace(
+            session, "1", [*taken, StoredDecision("1.9", "cord", "cord", False, False, ())], rules_version=1
+        )
+
+        assert rules.hits(session, "cord", since=0) == rules.Hits(sent=2, shadow=3)
+        assert rules.hits(session, "cord", since=1e12) == rules.hits(session, "spine", since=0) == rules.Hits(0, 0)
