@@ -35,7 +35,7 @@ demo: $(VENV)/.node
 	$(BIN)/dicom-ai demo --out demo-out
 
 test: $(VENV)/.dev
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses auto --dist loadfile
 
 validate: $(VENV)/.dev
 	CI=true $(BIN)/python -m pytest tests/integration/test_validators.py

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from pydicom import Dataset
 from pydicom.sequence import Sequence
+from pydicom.uid import generate_uid
 
 from tests.faults.ledger import Expected, Ledger, Patient
 from tests.faults.play import play
@@ -40,7 +41,7 @@ def test_a_scenario_that_never_ends_is_bad() -> None:
 
 def result(patient: Patient, kind: str, *, replaces: bool = False, study_uid: str = "1.2") -> Dataset:
     dataset = Dataset()
-    dataset.StudyInstanceUID, dataset.Modality = study_uid, kind
+    dataset.StudyInstanceUID, dataset.SOPInstanceUID, dataset.Modality = study_uid, generate_uid(), kind
     dataset.PatientID, dataset.PatientName, dataset.PatientBirthDate = patient.id, patient.name, patient.birth_date
     if replaces:
         dataset.PredecessorDocumentsSequence = Sequence([Dataset()])
