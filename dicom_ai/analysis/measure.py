@@ -11,6 +11,7 @@ from dicom_ai.analysis.levels import levels_for, with_levels_of_others
 from dicom_ai.analysis.series import SeriesAnalysis
 from dicom_ai.anatomy.labeling import Labelling
 from dicom_ai.domain.findings import Finding, VertebraLabel
+from dicom_ai.measurements import names
 from dicom_ai.measurements.csa_plot import CsaCurve
 from dicom_ai.measurements.radiograph_findings import posture, radiograph_findings
 from dicom_ai.measurements.segment_volume import segment_volumes
@@ -64,7 +65,7 @@ def measure_cord_of(study: Study, place: int) -> Measured:
 def measure_radiograph_of(study: Study, place: int) -> Measured:
     """Measure the vertebral bodies of a lateral film; endplates only where the manifest says that they are drawn."""
     analysis = study.analyses[place]
-    curved = "radiograph_endplates" in analysis.measurements
+    curved = names.RADIOGRAPH_ENDPLATES in analysis.measurements
     notes = posture(analysis.series.header) if analysis.series else ()
     found = radiograph_findings(analysis.source, analysis.segmentation, endplates=curved, notes=notes)
     return Measured(analysis, found)
@@ -83,10 +84,10 @@ def measure_volumes_of(study: Study, place: int) -> Measured:
 
 
 MEASURERS: dict[str, Callable[[Study, int], Measured]] = {
-    "spinal_cord_csa": measure_cord_of,
-    "radiograph_vertebrae": measure_radiograph_of,
-    "vertebrae": measure_vertebrae_of,
-    "volume": measure_volumes_of,
+    names.SPINAL_CORD_CSA: measure_cord_of,
+    names.RADIOGRAPH_VERTEBRAE: measure_radiograph_of,
+    names.VERTEBRAE: measure_vertebrae_of,
+    names.VOLUME: measure_volumes_of,
 }
 """Name in a model's manifest (measurements) -> what it measures on the analysis at a place of the study."""
 
@@ -94,8 +95,8 @@ MEASURERS: dict[str, Callable[[Study, int], Measured]] = {
 def _measured(study: Study, place: int) -> Measured:
     analysis, levels = study.analyses[place], study.levels[place]
     # A model whose manifest names no measurement still says how much of each structure it found.
-    names = [name for name in analysis.measurements if name in MEASURERS] or ["volume"]
-    parts = [MEASURERS[name](study, place) for name in names]
+    asked = [name for name in analysis.measurements if name in MEASURERS] or [names.VOLUME]
+    parts = [MEASURERS[name](study, place) for name in asked]
     return Measured(
         analysis,
         findings=tuple(finding for part in parts for finding in part.findings),

@@ -42,6 +42,7 @@ def command(
     mask: Path, levels_file: Path | None, per: str | None, sct_compatible: bool, as_json: bool, as_csv: bool
 ) -> None:  # fmt: skip
     """Measure a spinal cord mask made by anyone: CSA and shape, per slice or per vertebral level."""
+    from dicom_ai.dicom.nifti import read_nifti_volume
     from dicom_ai.measurements.labelled_slices import levels_of_slices
     from dicom_ai.measurements.sct_mode import measure_cord_as_sct
     from dicom_ai.measurements.spinal_cord_csa import measure_cord
@@ -53,7 +54,7 @@ def command(
         raise click.UsageError("--per level needs --levels")
     soft = _read_mask(mask)
     profile = measure_cord_as_sct(soft) if sct_compatible else measure_cord(soft)
-    levels = levels_of_slices(_read_volume(levels_file), profile) if levels_file else {}
+    levels = levels_of_slices(read_nifti_volume(levels_file), profile) if levels_file else {}
     rows = _rows(profile, levels, per=per, origin=_origin(mask))
     if as_json:
         click.echo(json.dumps(_document(profile, rows, levels, mask=mask, sct_compatible=sct_compatible), indent=2))
@@ -158,30 +159,11 @@ def _read_mask(path: Path) -> "Volume":
     """Return a mask; raise UnsuitableImage where its values are not shares from 0 to 1."""
     import numpy as np
 
+    from dicom_ai.dicom.nifti import read_nifti_volume
     from dicom_ai.errors import UnsuitableImage
 
-    mask = _read_volume(path)
+    mask = read_nifti_volume(path)
     low, high = float(np.nanmin(mask.voxels)), float(np.nanmax(mask.voxels))
     if low < -TOLERANCE or high > 1 + TOLERANCE:
         raise UnsuitableImage(f"{path}: values from {low:g} to {high:g} where a cord mask has 0 to 1")
     return mask
-
-
-def _read_volume(path: Path) -> "Volume":
-    """Return a 3-D NIfTI volume in LPS; raise UnsuitableImage where it is none."""
-    import nibabel
-    import numpy as np
-    from nibabel.filebasedimages import ImageFileError
-
-    from dicom_ai.domain.image import Volume
-    from dicom_ai.errors import UnsuitableImage
-
-    try:
-        image = nibabel.nifti1.load(path)
-        voxels = np.asarray(image.dataobj, dtype=np.float32)
-    except (ImageFileError, OSError, EOFError, ValueError) as error:
-        raise UnsuitableImage(f"{path}: not a NIfTI file that can be read: {error}") from error
-    if voxels.ndim != 3:
-        raise UnsuitableImage(f"{path}: {voxels.ndim} dimensions where 3 are needed")
-    # NIfTI is RAS, everything here is LPS.
-    return Volume(voxels, np.diag([-1.0, -1.0, 1.0, 1.0]) @ image.affine)

@@ -22,25 +22,35 @@ def is_nifti(path: Path) -> bool:
 
 
 def read_nifti(path: Path) -> SourceImage:
-    """Return a 3-D NIfTI image; its axes become (slice, row, column) in reverse, as DICOM counts them.
+    """Return a 3-D NIfTI image as a series.
 
     Study and series UID hold the file's name: there is nothing else. Raises NotDicom, UnsuitableGeometry.
+    """
+    volume = read_nifti_volume(path)
+    if min(volume.shape) < 2:
+        raise UnsuitableGeometry(f"{path.name}: shape {volume.shape} where a volume of three axes is needed")
+    frames = tuple(SourceFrame("", f"{path.name}#{index}") for index in range(volume.shape[0]))
+    return SourceImage(path.name, path.name, volume, frames)
+
+
+def read_nifti_volume(path: Path) -> Volume:
+    """Return the voxels of a 3-D NIfTI file, float32; its axes become (slice, row, column), reversed, as DICOM counts.
+
+    Raises NotDicom, UnsuitableGeometry.
     """
     try:
         image = nibabel.nifti1.load(path)
         voxels = np.asarray(image.dataobj, dtype=np.float32)
     except (ImageFileError, HeaderDataError, WrapStructError, OSError, ValueError, EOFError, zlib.error) as error:
-        raise NotDicom(f"{path.name}: cannot be read as NIfTI ({type(error).__name__})") from None
+        raise NotDicom(f"{path.name}: not a NIfTI file that can be read ({type(error).__name__})") from None
     while voxels.ndim > 3 and voxels.shape[-1] == 1:
         voxels = voxels[..., 0]
-    if voxels.ndim != 3 or min(voxels.shape) < 2:
-        raise UnsuitableGeometry(f"{path.name}: shape {voxels.shape} where a volume of three axes is needed")
+    if voxels.ndim != 3:
+        raise UnsuitableGeometry(f"{path.name}: {voxels.ndim} dimensions where a volume of three axes is needed")
     affine = _RAS_TO_LPS @ np.asarray(image.affine, float)
     if not np.isfinite(affine).all() or abs(np.linalg.det(affine[:3, :3])) < 1e-9:
         raise UnsuitableGeometry(f"{path.name}: its affine describes no volume")
-    volume = Volume(np.ascontiguousarray(voxels.T), affine[:, [2, 1, 0, 3]])
-    frames = tuple(SourceFrame("", f"{path.name}#{index}") for index in range(volume.shape[0]))
-    return SourceImage(path.name, path.name, volume, frames)
+    return Volume(np.ascontiguousarray(voxels.T), affine[:, [2, 1, 0, 3]])
 
 
 def write_nifti(volume: Volume, path: Path) -> None:

@@ -15,6 +15,7 @@ from dicom_ai.domain.findings import Structure, StructureKind
 from dicom_ai.domain.model import ModelOffset
 from dicom_ai.errors import ModelError
 from dicom_ai.inference.table import Table
+from dicom_ai.measurements import names
 
 MANIFEST_FILE = "model.toml"
 CARD_FILE = "MODEL_CARD.md"
@@ -153,7 +154,7 @@ def read_manifest(folder: Path) -> Manifest:
         data=tuple(_data(table) for table in root.tables("data")),
         input=spec,
         outputs=_outputs(root),
-        measurements=root.texts("measurements", default=()),
+        measurements=root.texts("measurements", default=(), among=names.NAMES),
         weights=_weights(root, folder),
         found_threshold=thresholds.number("found", default=0.5, least=0.0, most=1.0),
         mask_threshold=thresholds.number("mask", default=0.5, least=0.0, most=1.0),

@@ -25,7 +25,7 @@ from dicom_ai.measurements.spinal_cord_csa import measure_cord
 from dicom_ai.training.cord_scores import cord_scores
 from dicom_ai.training.data import lumbar_cords
 from dicom_ai.training.data.cord_cases import HELD_OUT_PEOPLE
-from dicom_ai.training.recipes import EvaluateRequest, Fold, Report, Say
+from dicom_ai.training.recipes import EvaluateRequest, Fold, Report, Say, progress_line
 
 SEEN_FILE = "training_cases.json"
 """Beside the weights: what they were trained on, {"cases": [{"name", "person", "digest"}, ...]}."""
@@ -84,7 +84,7 @@ def evaluate(request: EvaluateRequest, *, model: str, say: Say) -> Report:
             continue
         row = _scored(predictor, item)
         rows.append(row | {"seen": item.person in seen})
-        say(" ".join(f"{key}={_short(row[key])}" for key in COLUMNS if row.get(key) is not None))
+        say(progress_line(row, COLUMNS))
     notes = (_name_of(predictor), *summary(rows), *contrast_agreement(predictor, request.data))
     return Report(COLUMNS, tuple(rows), notes)
 
@@ -261,7 +261,3 @@ def _means(rows: Sequence[dict[str, Any]]) -> Iterator[str]:
                 f"{group}, unseen ({who}): mean Dice {mean:.3f} over {len(unseen)} images, "
                 f"worst {worst['dice']:.3f} ({worst['image']})"
             )
-
-
-def _short(value: Any) -> str:
-    return f"{value:.3f}" if isinstance(value, float) else str(value)

@@ -1,6 +1,6 @@
 """The recipes, one per shipped model. To add one: write a module that gives what Recipe asks; name it in RECIPES."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
@@ -47,7 +47,8 @@ class EvaluateRequest:
     """What `dicom-ai evaluate` was asked for.
 
     models: folder of model folders. seen: also score cases that the weights were trained on, marked as such.
-    only: people who are scored; None: everyone.
+    only: people who are scored; None: everyone. every: of a volume every so many slices are scored, for a quick look.
+    pictures: folder for pictures of what went wrong; None: none.
     """
 
     data: Path
@@ -57,6 +58,8 @@ class EvaluateRequest:
     threads: int = 0
     seen: bool = False
     only: frozenset[str] | None = None
+    every: int = 1
+    pictures: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +82,14 @@ class Report:
     columns: tuple[str, ...]
     rows: tuple[dict[str, Any], ...] = field(repr=False)
     notes: tuple[str, ...] = ()
+
+
+def progress_line(row: Mapping[str, Any], columns: Sequence[str]) -> str:
+    """Return a row of scores as one line: key=value, numbers with three decimals, without what does not apply."""
+    known = {key: row[key] for key in columns if row.get(key) is not None}
+    return " ".join(
+        f"{key}={value:.3f}" if isinstance(value, float) else f"{key}={value}" for key, value in known.items()
+    )
 
 
 class Recipe(Protocol):

@@ -95,6 +95,11 @@ def test_every_key_arrives(tmp_path):
         ("longest_run_s = 120", "longest_run_s = true", "longest_run_s: True is not a number"),
         ("longest_run_s = 120", "longest_run_s = 0", "longest_run_s: 0 must be at least 1"),
         ("longest_run_s = 120", "colour = 1", "colour: unknown key"),
+        (
+            '"spinal_cord_csa"',
+            '"spinal_cord_cas"',
+            "measurements: 'spinal_cord_cas' is not one of spinal_cord_csa, vertebrae",
+        ),
         ('modalities = ["MR"]', "modalities = []", "input.modalities: must name at least one"),
         ('modalities = ["MR"]', "modalities = [1]", "input.modalities: 1 does not belong in a list of texts"),
         ('"axial", "sagittal"', '"axial", "saggital"', "input.planes: 'saggital' is not one of axial"),
