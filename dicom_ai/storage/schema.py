@@ -12,7 +12,7 @@ from alembic.script import ScriptDirectory
 from alembic.util import CommandError
 
 from dicom_ai.errors import ConfigError
-from dicom_ai.storage import evidence_tables, watch_tables, web_tables  # noqa: F401 - their tables belong to the metadata
+from dicom_ai.storage import evidence_tables, neighbour_tables, watch_tables, web_tables  # noqa: F401 - for metadata
 from dicom_ai.storage.database import Database
 from dicom_ai.storage.tables import Table
 

@@ -2,7 +2,7 @@
 
 from alembic import context
 
-from dicom_ai.storage import evidence_tables, watch_tables, web_tables  # noqa: F401 - their tables belong to the metadata
+from dicom_ai.storage import evidence_tables, neighbour_tables, watch_tables, web_tables  # noqa: F401 - for metadata
 from dicom_ai.storage.tables import Table
 
 context.configure(
