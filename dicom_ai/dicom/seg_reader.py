@@ -61,11 +61,6 @@ def labels_on(dataset: Dataset, source: SourceImage) -> np.ndarray:
     return labels[0] if isinstance(source.image, Radiograph) else labels
 
 
-def source_series(dataset: Dataset) -> str:
-    """Return the UID of the series that a SEG was made from."""
-    return str(dataset.ReferencedSeriesSequence[0].SeriesInstanceUID)
-
-
 def colors(segments: tuple[ShownSegment, ...]) -> Mapping[int, tuple[int, int, int]]:
     """Return segment number -> colour."""
     return {segment.number: segment.color for segment in segments}

@@ -7,7 +7,6 @@ or sent. Every move here happens under the lock of the study.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from enum import StrEnum
 from typing import Any
 
 import sqlalchemy as sa
@@ -18,17 +17,6 @@ from dicom_ai.storage.holdings import AGAIN, CONFLICT, KEPT, SPARE
 from dicom_ai.storage.tables import InstanceRow, SeriesRow, StudyPatientRow, StudyRow
 
 _AGAIN: Any = sa.text("instances.standing = 'again'")  # as the partial index has it, so that it is used
-
-
-class Likeness(StrEnum):
-    """What a second version of an image is. duplicate: the same image of the same patient and study.
-
-    corrected: the same image, other patient or study attributes. other: other pixels, or another place in the body.
-    """
-
-    DUPLICATE = "duplicate"
-    CORRECTED = "corrected"
-    OTHER = "other"
 
 
 @dataclass(frozen=True, slots=True)

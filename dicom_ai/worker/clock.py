@@ -66,11 +66,11 @@ class Clock:
         timing = self._app.settings.timing
         self._watch_wall_clock()
         self._sweep()
-        completed = complete.run(self._app.database, series_quiet_s=timing.series_quiet_s, patience=self._app.patience)
+        waiting = complete.run(self._app.database, series_quiet_s=timing.series_quiet_s, patience=self._app.patience)
         with self._app.database.write() as session:
             due = dict(jobs.take_due(session, token_gap_s=timing.token_gap_s))
             sending = outbox.take_due(session, known=tuple(self._app.destinations), token_gap_s=timing.token_gap_s)
-        due[io.QUEUE] = due.get(io.QUEUE, 0) + sending + len(completed.studies_due)
+        due[io.QUEUE] = due.get(io.QUEUE, 0) + sending + len(waiting)
         for queue in (gpu.QUEUE, io.QUEUE):
             if due.get(queue):
                 self._ring(queue, min(due[queue], MOST_TOKENS))
