@@ -66,16 +66,44 @@ def password(name: str, password: str, config: Path | None) -> None:
 @command.command()
 @click.argument("name")
 @click.option("--role", type=click.Choice(ROLES), default="viewer", show_default=True)
+@click.option("--days", type=click.IntRange(1, 36_500), help="It counts for so many days; without: for ever.")
 @config_option
-def token(name: str, role: str, config: Path | None) -> None:
+def token(name: str, role: str, days: int | None, config: Path | None) -> None:
     """Make a token of the API and print it, this once."""
     from secrets import token_urlsafe
 
     from dicom_ai.cli._pausing import opened
     from dicom_ai.domain.account import Role
     from dicom_ai.storage import accounts
+    from dicom_ai.storage.database import now
 
     secret = token_urlsafe(32)
     with opened(config) as app, app.database.write() as session:
-        accounts.add_token(session, name, Role(role), secret=secret, who=getuser())
+        ends_at = now(session) + days * 86_400 if days else None
+        accounts.add_token(session, name, Role(role), secret=secret, who=getuser(), ends_at=ends_at)
     click.echo(secret)
+
+
+@command.command()
+@config_option
+def tokens(config: Path | None) -> None:
+    """List the tokens of the API: name, role, whether it counts."""
+    from dicom_ai.cli._pausing import opened
+    from dicom_ai.storage import accounts
+
+    with opened(config) as app, app.database.read() as session:
+        for found in accounts.tokens(session):
+            click.echo(f"{found.name}  {found.role.value}  {found.state}")
+
+
+@command.command()
+@click.argument("name")
+@config_option
+def revoke(name: str, config: Path | None) -> None:
+    """End a token of the API at once."""
+    from dicom_ai.cli._pausing import opened
+    from dicom_ai.storage import accounts
+
+    with opened(config) as app, app.database.write() as session:
+        accounts.revoke_token(session, name, who=getuser())
+    click.echo(f"revoked: {name}")

@@ -22,12 +22,16 @@ class Role(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """A local account; disabled: nobody may sign in with it."""
+    """An account; disabled: nobody may sign in with it.
+
+    is_local: it has a password here; otherwise an identity provider says who it is and which role it has.
+    """
 
     name: str
     role: Role
     created_at: float
     disabled: bool
+    is_local: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +44,10 @@ class SignIn:
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """A token of the API as an administrator sees it; its text is shown once and kept nowhere."""
+    """A token of the API as an administrator sees it; its text is shown once and kept nowhere.
+
+    used_at: when it was last used, to a minute. ends_at: until when it counts; None: for ever. ended: that has passed.
+    """
 
     name: str
     role: Role
@@ -48,3 +55,10 @@ class Token:
     created_at: float
     used_at: float | None
     revoked: bool
+    ends_at: float | None = None
+    ended: bool = False
+
+    @property
+    def state(self) -> str:
+        """Whether it opens anything, in a word."""
+        return "revoked" if self.revoked else "ended" if self.ended else "valid"

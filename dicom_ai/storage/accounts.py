@@ -18,7 +18,10 @@ from dicom_ai.storage.database import now
 from dicom_ai.storage.web_tables import AccountRow, SignInRow, TokenRow
 
 SEEN_GAP_S = 60.0
-"""A browser's last sight is written at most this often: a page that refreshes itself must not write each time."""
+"""The last sight of a browser or token is written at most this often: a part that refreshes itself asks often."""
+
+PROVIDER = "identity provider"
+"""Who adds accounts and gives roles where people sign in elsewhere."""
 
 
 def exist(session: Session) -> bool:
@@ -38,9 +41,9 @@ def find(session: Session, name: str) -> Account | None:
 
 
 def password_hash(session: Session, name: str) -> str | None:
-    """Return the hash to verify a password against; None for an unknown or disabled account."""
+    """Return the hash to verify a password against; None for an unknown or disabled account, or one without any."""
     row = session.get(AccountRow, name)
-    return row.password_hash if row is not None and row.disabled_at is None else None
+    return (row.password_hash or None) if row is not None and row.disabled_at is None else None
 
 
 def add(session: Session, name: str, role: Role, *, hashed: str, who: str) -> Account:
@@ -54,16 +57,37 @@ def add(session: Session, name: str, role: Role, *, hashed: str, who: str) -> Ac
     return _account(row)
 
 
+def from_provider(session: Session, subject: str, name: str, role: Role) -> Account:
+    """Return the account of somebody whom an identity provider vouches for, with the role that it gives now.
+
+    subject: what the provider knows them by; the name is taken the first time. Raises ConfigError where the name is
+    another's, or the account is disabled.
+    """
+    row = session.scalars(sa.select(AccountRow).where(AccountRow.subject == subject)).first()
+    if row is None:
+        added = add(session, name, role, hashed="", who=PROVIDER)
+        session.get_one(AccountRow, added.name).subject = subject
+        session.flush()
+        return _account(session.get_one(AccountRow, added.name))
+    if row.disabled_at is not None:
+        raise ConfigError(f"account {row.name!r} is disabled")
+    if row.role != role:
+        detail: audit.Detail = {"before": row.role, "after": role.value}
+        audit.record(session, PROVIDER, "role changed", f"account {row.name}", detail)
+        row.role = role
+    return _account(row)
+
+
 def set_password(session: Session, name: str, *, hashed: str, who: str) -> None:
-    """Change a password, and sign out every browser of the account. Raises ConfigError for an unknown one."""
-    _row(session, name).password_hash = hashed
+    """Change a password, and sign out every browser of the account. Raises ConfigError where it has none."""
+    _local_row(session, name).password_hash = hashed
     sign_out_all(session, name)
     audit.record(session, who, "password changed", f"account {name}")
 
 
 def set_role(session: Session, name: str, role: Role, *, who: str) -> None:
-    """Give an account another role. Raises ConfigError where no administrator would be left."""
-    row = _row(session, name)
+    """Give an account another role. Raises ConfigError where no administrator would be left, or it is not ours."""
+    row = _local_row(session, name)
     before, row.role = row.role, role
     _require_administrator(session)
     audit.record(session, who, "role changed", f"account {name}", {"before": before, "after": role.value})
@@ -123,16 +147,18 @@ def forget_idle(session: Session, *, idle_s: float) -> None:
     session.execute(sa.delete(SignInRow).where(SignInRow.seen_at < now(session) - idle_s))
 
 
-def add_token(session: Session, name: str, role: Role, *, secret: str, who: str) -> Token:
-    """Add a token of the API. Raises ConfigError where the name is taken or empty."""
+def add_token(session: Session, name: str, role: Role, *, secret: str, who: str, ends_at: float | None = None) -> Token:
+    """Add a token of the API. Raises ConfigError where the name is taken or empty, or it would have ended already."""
     taken = session.scalars(sa.select(TokenRow).where(TokenRow.name == name)).first() is not None
     if not name.strip() or taken:
         raise ConfigError(f"token {name!r}: the name is {'taken' if taken else 'empty'}")
-    row = TokenRow(digest=_digest(secret), name=name, role=role, made_by=who, created_at=now(session))
+    if ends_at is not None and ends_at <= now(session):
+        raise ConfigError(f"token {name!r}: it would have ended already")
+    row = TokenRow(digest=_digest(secret), name=name, role=role, made_by=who, created_at=now(session), ends_at=ends_at)
     session.add(row)
     session.flush()
-    audit.record(session, who, "token added", f"token {name}", {"role": role.value})
-    return _token(row)
+    audit.record(session, who, "token added", f"token {name}", {"role": role.value, "ends_at": ends_at})
+    return _token(session, row)
 
 
 def revoke_token(session: Session, name: str, *, who: str) -> None:
@@ -140,19 +166,27 @@ def revoke_token(session: Session, name: str, *, who: str) -> None:
     row = session.scalars(sa.select(TokenRow).where(TokenRow.name == name)).first()
     if row is None:
         raise ConfigError(f"there is no token {name!r}")
+    if row.revoked_at is not None:
+        raise ConfigError(f"token {name!r} is revoked already")
     row.revoked_at = now(session)
     audit.record(session, who, "token revoked", f"token {name}")
 
 
 def tokens(session: Session) -> Sequence[Token]:
     """Return every token, by name."""
-    return tuple(_token(row) for row in session.scalars(sa.select(TokenRow).order_by(TokenRow.name)))
+    return tuple(_token(session, row) for row in session.scalars(sa.select(TokenRow).order_by(TokenRow.name)))
 
 
 def token(session: Session, secret: str) -> Token | None:
-    """Return the token of a text; None for an unknown or revoked one."""
+    """Return the token of a text; None for an unknown or revoked one, and for one that has ended."""
     row = session.get(TokenRow, _digest(secret))
-    return None if row is None or row.revoked_at is not None else _token(row)
+    found = None if row is None else _token(session, row)
+    return found if found is not None and found.state == "valid" else None
+
+
+def needs_use(session: Session, token: Token) -> bool:
+    """Say whether the last use of a token is old enough to be written again."""
+    return token.used_at is None or token.used_at < now(session) - SEEN_GAP_S
 
 
 def token_used(session: Session, name: str) -> None:
@@ -164,6 +198,13 @@ def _row(session: Session, name: str) -> AccountRow:
     row = session.get(AccountRow, name)
     if row is None:
         raise ConfigError(f"there is no account {name!r}")
+    return row
+
+
+def _local_row(session: Session, name: str) -> AccountRow:
+    row = _row(session, name)
+    if row.subject is not None:
+        raise ConfigError(f"account {name!r} signs in by the identity provider, which knows its password and role")
     return row
 
 
@@ -179,8 +220,17 @@ def _digest(secret: str) -> str:
 
 
 def _account(row: AccountRow) -> Account:
-    return Account(row.name, Role(row.role), row.created_at, row.disabled_at is not None)
+    return Account(row.name, Role(row.role), row.created_at, row.disabled_at is not None, row.subject is None)
 
 
-def _token(row: TokenRow) -> Token:
-    return Token(row.name, Role(row.role), row.made_by, row.created_at, row.used_at, row.revoked_at is not None)
+def _token(session: Session, row: TokenRow) -> Token:
+    return Token(
+        row.name,
+        Role(row.role),
+        row.made_by,
+        row.created_at,
+        row.used_at,
+        row.revoked_at is not None,
+        row.ends_at,
+        row.ends_at is not None and row.ends_at <= now(session),
+    )

@@ -1,16 +1,23 @@
 """The audit trail: append-only, free of patient data; subjects are UIDs, ids and names of settings."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import sqlalchemy as sa
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import InstrumentedAttribute, Session
 
+from dicom_ai.domain.trail import TrailSearch
 from dicom_ai.storage.database import now
-from dicom_ai.storage.tables import AuditRow
+from dicom_ai.storage.tables import AuditRow, RunRow
+from dicom_ai.storage.web_tables import AuditStudyRow
 
 LONGEST_TRANSACTION_S = 300.0
 """No transaction that writes to the trail takes longer than this."""
+
+STUDIES = "studies"
+"""Key of a detail that names the studies of a list, so that each of them is found in the trail."""
+
+BATCH = 1000
 
 Detail = Mapping[str, str | int | float | bool | None]
 
@@ -29,7 +36,12 @@ class AuditEvent:
 
 def record(session: Session, actor: str, action: str, subject: str, detail: Detail | None = None) -> None:
     """Add one event to the trail."""
-    session.add(AuditRow(at=now(session), actor=actor, action=action, subject=subject, detail=dict(detail or {})))
+    row = AuditRow(at=now(session), actor=actor, action=action, subject=subject, detail=dict(detail or {}))
+    session.add(row)
+    listed = dict.fromkeys(str((detail or {}).get(STUDIES, "")).split())
+    if listed:
+        session.flush()
+        session.execute(sa.insert(AuditStudyRow), [{"study_uid": uid, "audit_id": row.id} for uid in listed])
 
 
 def events(session: Session, *, since: float = 0.0, limit: int = 1000) -> Sequence[AuditEvent]:
@@ -53,6 +65,68 @@ def after(session: Session, row_id: int, *, limit: int) -> Sequence[AuditEvent]:
         found.append(_event(row))
         row_id = row.id
     return tuple(found)
+
+
+def search(session: Session, wanted: TrailSearch, *, before: int | None = None, most: int) -> Sequence[AuditEvent]:
+    """Return the events that fit, newest first; before: only those older than this one."""
+    query = sa.select(AuditRow).where(*_conditions(wanted))
+    if before is not None:
+        query = query.where(AuditRow.id < before)
+    return tuple(_event(row) for row in session.scalars(query.order_by(AuditRow.id.desc()).limit(most)))
+
+
+def every(session: Session, wanted: TrailSearch, *, most: int) -> Iterator[AuditEvent]:
+    """Yield the events that fit, newest first, at most so many; read in parts, so that a long trail fits the memory."""
+    before: int | None = None
+    while most > 0:
+        found = search(session, wanted, before=before, most=min(BATCH, most))
+        yield from found
+        if len(found) < BATCH:
+            return
+        before, most = found[-1].id, most - len(found)
+
+
+def actors(session: Session) -> Sequence[str]:
+    """Return everybody who is in the trail, by name."""
+    return _distinct(session, AuditRow.actor)
+
+
+def actions(session: Session) -> Sequence[str]:
+    """Return every action that is in the trail, by name."""
+    return _distinct(session, AuditRow.action)
+
+
+def _conditions(wanted: TrailSearch) -> list[sa.ColumnElement[bool]]:
+    conditions: list[sa.ColumnElement[bool]] = []
+    if wanted.who:
+        conditions.append(AuditRow.actor == wanted.who)
+    if wanted.action:
+        conditions.append(AuditRow.action == wanted.action)
+    if wanted.begin is not None:
+        conditions.append(AuditRow.at >= wanted.begin)
+    if wanted.end is not None:
+        conditions.append(AuditRow.at < wanted.end)
+    if wanted.study_uid:
+        conditions.append(AuditRow.id.in_(_about(wanted.study_uid)))
+    return conditions
+
+
+def _about(study_uid: str) -> sa.CompoundSelect[tuple[int]]:
+    """Select the events about a study: those that name it or a run of it, and the lists in which it stood."""
+    runs = sa.select(sa.literal("run ") + sa.cast(RunRow.id, sa.Text)).where(RunRow.study_uid == study_uid)
+    return sa.union_all(
+        sa.select(AuditRow.id).where(AuditRow.subject == f"study {study_uid}"),
+        sa.select(AuditRow.id).where(AuditRow.subject.in_(runs)),
+        sa.select(AuditStudyRow.audit_id).where(AuditStudyRow.study_uid == study_uid),
+    )
+
+
+def _distinct(session: Session, column: InstrumentedAttribute[str]) -> Sequence[str]:
+    """Return the values of an indexed column by going from one to the next, which costs no more than there are."""
+    step = sa.select(sa.func.min(column).label("value")).cte("step", recursive=True)
+    after = sa.select(sa.func.min(column)).where(column > step.c.value).scalar_subquery()
+    step = step.union_all(sa.select(after).where(step.c.value.is_not(None)))
+    return tuple(session.scalars(sa.select(step.c.value).where(step.c.value.is_not(None))))
 
 
 def _event(row: AuditRow) -> AuditEvent:

@@ -1,4 +1,6 @@
-"""The tables of the administrator's pages: who may sign in, who has, tokens of the API, and judgements of results.
+"""The tables of the administrator's pages: who may sign in, who has, tokens of the API, judgements of results.
+
+Also the ways by which pages look up what other tables hold.
 
 Times are seconds since 1970; a change here needs a migration. Secrets are kept as digests only.
 """
@@ -8,11 +10,14 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column
 
-from dicom_ai.storage.tables import DIGEST, NAME, WORD, Table
+from dicom_ai.storage.tables import DIGEST, NAME, UID, WORD, AuditRow, Table
 
 
 class AccountRow(Table):
-    """A local account. password_hash: argon2; disabled_at: since when nobody may sign in with it."""
+    """An account. password_hash: argon2; "" for one that signs in by an identity provider, which knows it by subject.
+
+    disabled_at: since when nobody may sign in with it.
+    """
 
     __tablename__ = "accounts"
     name: Mapped[str] = mapped_column(NAME, primary_key=True)
@@ -20,6 +25,8 @@ class AccountRow(Table):
     password_hash: Mapped[str]
     created_at: Mapped[float]
     disabled_at: Mapped[float | None]
+    subject: Mapped[str | None]
+    __table_args__ = (sa.Index("uq_accounts_subject", "subject", unique=True),)
 
 
 class SignInRow(Table):
@@ -34,7 +41,7 @@ class SignInRow(Table):
 
 
 class TokenRow(Table):
-    """A token of the API. digest: SHA-256 of its text, which was shown once."""
+    """A token of the API. digest: SHA-256 of its text, which was shown once. ends_at: until when it counts."""
 
     __tablename__ = "tokens"
     digest: Mapped[str] = mapped_column(DIGEST, primary_key=True)
@@ -44,6 +51,7 @@ class TokenRow(Table):
     created_at: Mapped[float]
     used_at: Mapped[float | None]
     revoked_at: Mapped[float | None]
+    ends_at: Mapped[float | None]
 
 
 class JudgementRow(Table):
@@ -58,3 +66,16 @@ class JudgementRow(Table):
     reason: Mapped[str]
     levels: Mapped[list[Any]]
     scanner: Mapped[str]
+
+
+class AuditStudyRow(Table):
+    """A study among several that one event of the trail is about: the lists that a person looked at."""
+
+    __tablename__ = "audit_studies"
+    study_uid: Mapped[str] = mapped_column(UID, primary_key=True)
+    audit_id: Mapped[int] = mapped_column(sa.ForeignKey("audit.id"), primary_key=True)
+
+
+sa.Index("ix_audit_actor_id", AuditRow.actor, AuditRow.id)
+sa.Index("ix_audit_action_id", AuditRow.action, AuditRow.id)
+sa.Index("ix_audit_subject_id", AuditRow.subject, AuditRow.id)

@@ -63,7 +63,7 @@ def csv_text(findings: Sequence[Finding]) -> str:
             row = MEASUREMENTS[quantity.key]
             named = (finding.structure.name, finding.site, row.displayed_name(finding.site))
             numbers = (_number(quantity), row.unit, quantity.reason, finding.quality.value)
-            writer.writerow([_harmless(value) for value in named + numbers])
+            writer.writerow([harmless(value) for value in named + numbers])
     return out.getvalue()
 
 
@@ -94,6 +94,6 @@ def _number(quantity: Quantity) -> str:
     return "" if quantity.value is None else f"{quantity.value:.{MEASUREMENTS[quantity.key].decimals}f}"
 
 
-def _harmless(text: str) -> str:
+def harmless(text: str) -> str:
     """Return a text that no spreadsheet takes for a formula; a number stays one."""
     return f"'{text}" if text[:1] in "=+@\t\r" or (text[:1] == "-" and not text[1:2].isdigit()) else text

@@ -22,6 +22,6 @@ def hashed(password: str) -> str:
 def fits(password: str, hash_text: str | None) -> bool:
     """Say whether a password is the one of a hash; an unknown account (None) takes as long to be refused."""
     try:
-        return _HASHER.verify(hash_text or _NOBODY, password) and hash_text is not None
+        return _HASHER.verify(hash_text or _NOBODY, password) and bool(hash_text)
     except VerificationError:
         return False

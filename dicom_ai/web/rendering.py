@@ -35,6 +35,8 @@ NAVIGATION = (
     Link("/rules", "Rules"),
     Link("/judgements", "Judgements"),
     Link("/accounts", "Accounts", Role.ADMINISTRATOR),
+    Link("/tokens", "Tokens", Role.ADMINISTRATOR),
+    Link("/audit", "Audit", Role.ADMINISTRATOR),
 )
 """In the order of the bar at the top."""
 
@@ -73,6 +75,9 @@ TONES: Mapping[str, str] = {
     "reached": "good",
     "warn": "warn",
     "unwanted": "quiet",
+    "valid": "good",
+    "ended": "quiet",
+    "revoked": "quiet",
 }
 """A state in words -> how it looks; the word always stands beside the colour."""
 

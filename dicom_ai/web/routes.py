@@ -12,7 +12,20 @@ from fastapi import Depends, FastAPI
 from starlette.responses import Response
 
 from dicom_ai.domain.account import Role
-from dicom_ai.web.pages import accounts, first_start, judgements, login, overview, queue, result, rules, studies, study
+from dicom_ai.web.pages import (
+    accounts,
+    audit,
+    first_start,
+    judgements,
+    login,
+    overview,
+    queue,
+    result,
+    rules,
+    studies,
+    study,
+    tokens,
+)
 from dicom_ai.web.visit import needs, own_form
 
 VIEWER, OPERATOR, ADMINISTRATOR = Role.VIEWER, Role.OPERATOR, Role.ADMINISTRATOR
@@ -63,6 +76,13 @@ URLS = (
     Url("POST", "/accounts/password", accounts.set_password, ADMINISTRATOR),
     Url("POST", "/accounts/shut-out", accounts.shut_out, ADMINISTRATOR),
     Url("POST", "/accounts/let-in", accounts.let_in, ADMINISTRATOR),
+    # Tokens
+    Url("GET", "/tokens", tokens.show, ADMINISTRATOR),
+    Url("POST", "/tokens/make", tokens.make, ADMINISTRATOR),
+    Url("POST", "/tokens/revoke", tokens.revoke, ADMINISTRATOR),
+    # Audit trail
+    Url("GET", "/audit", audit.show, ADMINISTRATOR),
+    Url("GET", "/audit/trail.csv", audit.export, ADMINISTRATOR),
     # Results
     Url("GET", "/judgements", judgements.show, VIEWER),
     Url("GET", "/studies/{study_uid}/runs/{number}", result.show, VIEWER),

@@ -43,8 +43,12 @@ def call_of(request: Request, given: Annotated[HTTPAuthorizationCredentials | No
     app: App = request.app.state.node
     with app.database.read() as session:
         token = accounts.token(session, given.credentials) if given else None
+        late = token is not None and accounts.needs_use(session, token)
     if token is None:
         raise HTTPException(401, "a valid token is needed", headers={"WWW-Authenticate": "Bearer"})
+    if late:
+        with app.database.write() as session:
+            accounts.token_used(session, token.name)
     return Call(app, token)
 
 

@@ -65,3 +65,49 @@ def test_a_revoked_token_opens_nothing(database: Database, ada: str) -> None:
 def test_a_role_includes_those_below_it() -> None:
     assert Role.OPERATOR.may(Role.VIEWER)
     assert not Role.OPERATOR.may(Role.ADMINISTRATOR)
+
+
+def test_a_token_opens_nothing_after_its_end(database: Database, clock, ada: str) -> None:
+    with database.write() as session:
+        accounts.add_token(session, "robot", Role.VIEWER, secret="text", who=ada, ends_at=clock() + 60)
+    with database.read() as session:
+        before = accounts.token(session, "text")
+    clock.advance(60)
+
+    with database.read() as session:
+        assert before is not None
+        assert accounts.token(session, "text") is None
+        assert [item.state for item in accounts.tokens(session)] == ["ended"]
+
+
+def test_somebody_from_the_provider_keeps_the_account_and_gets_today_s_role(database: Database, ada: str) -> None:
+    with database.write() as session:
+        first = accounts.from_provider(session, "https://idp 42", "bob", Role.VIEWER)
+        again = accounts.from_provider(session, "https://idp 42", "robert", Role.OPERATOR)
+
+    assert (first.name, first.role, first.is_local) == ("bob", Role.VIEWER, False)
+    assert (again.name, again.role) == ("bob", Role.OPERATOR)
+
+
+def test_nobody_gets_another_s_account_by_its_name(database: Database, ada: str) -> None:
+    with pytest.raises(ConfigError, match="the name is taken"), database.write() as session:
+        accounts.from_provider(session, "https://idp 42", ada, Role.ADMINISTRATOR)
+
+
+def test_a_disabled_account_is_shut_out_by_the_provider_s_way_too(database: Database, ada: str) -> None:
+    with database.write() as session:
+        accounts.from_provider(session, "https://idp 42", "bob", Role.VIEWER)
+        accounts.set_disabled(session, "bob", disabled=True, who=ada)
+
+    with pytest.raises(ConfigError, match="is disabled"), database.write() as session:
+        accounts.from_provider(session, "https://idp 42", "bob", Role.VIEWER)
+
+
+def test_an_account_of_the_provider_has_no_password_to_guess_or_set(database: Database, ada: str) -> None:
+    with database.write() as session:
+        accounts.from_provider(session, "https://idp 42", "bob", Role.VIEWER)
+        known = accounts.password_hash(session, "bob")
+
+    assert known is None
+    with pytest.raises(ConfigError, match="signs in by the identity provider"), database.write() as session:
+        accounts.set_password(session, "bob", hashed="hash", who=ada)
