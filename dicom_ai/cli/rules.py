@@ -72,7 +72,7 @@ def check(file: Path | None, as_json: bool) -> None:
 
     A rule that can never match and a model that is not installed are warnings. Exit status 1 if the file is refused.
     """
-    from dicom_ai.routing.rule import contradictions
+    from dicom_ai.routing.contradictions import contradictions
     from dicom_ai.routing.shipped import read_rules
 
     rules = read_rules(file)
@@ -126,7 +126,7 @@ def turn(name: str, state: str, config: Path | None, who: str, why: str) -> None
 @_why_option
 def import_rules(file: Path, config: Path | None, who: str, why: str) -> None:
     """Make the rules of FILE the newest version of the node's rules. A malformed file changes nothing."""
-    from dicom_ai.routing.rule import contradictions
+    from dicom_ai.routing.contradictions import contradictions
     from dicom_ai.routing.shipped import read_rules
 
     rules = read_rules(file)

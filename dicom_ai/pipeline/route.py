@@ -13,9 +13,9 @@ import structlog
 
 from dicom_ai.dicom.kept_series import read_series
 from dicom_ai.domain.run import Request, Wanted
-from dicom_ai.domain.study import Header, Series
 from dicom_ai.errors import ModelError, RejectedInput
-from dicom_ai.routing.explain import Decision, Reason, route_study
+from dicom_ai.routing.candidate import Candidate, candidate_of, kept_header, kept_rest
+from dicom_ai.routing.explain import Decision, Reason, decide
 from dicom_ai.routing.rule import Rule, RuleSet, parse_rules
 from dicom_ai.routing.urgency import urgency
 from dicom_ai.storage import decisions, pauses, rates, rules, runs, studies
@@ -56,7 +56,7 @@ class _Study:
     uid: str
     kept: tuple[KeptSeries, ...]
     ready: frozenset[str]
-    readable: dict[str, Series] = field(repr=False)
+    readable: dict[str, Candidate] = field(repr=False)
     unreadable: dict[str, str]
     gone: frozenset[str]
 
@@ -79,7 +79,7 @@ def run(router: Router) -> str | None:
     frozen = _frozen(study, earlier)
     rule_set = parse_rules(stored.content) if stored else RuleSet(())
     digests, missing = _model_digests(router, rule_set)
-    decided = _braked(route_study(list(study.readable.values()), rule_set, models=digests), frozen or against)
+    decided = _braked(decide(list(study.readable.values()), rule_set, models=digests), frozen or against)
     to_store = [_stored(decision, missing) for decision in decided] + [
         StoredDecision(uid, "", "", False, False, (reason,)) for uid, reason in study.unreadable.items()
     ]
@@ -93,7 +93,9 @@ def run(router: Router) -> str | None:
             _pause_floods(session, router, to_store)
             for series in study.kept:
                 if series.series_uid in study.ready:
-                    studies.mark_routed(session, series, facts=_facts(study.readable.get(series.series_uid)))
+                    seen = study.readable.get(series.series_uid)
+                    header, rest = (kept_header(seen), kept_rest(seen)) if seen else (None, None)
+                    studies.mark_routed(session, series, facts=header, derived=rest)
         studies.release_routing(session, study_uid, quiet_s=_study_quiet_s(decided, rule_set))
     log.info("routed", study_uid=study_uid, run_id=run_id, analyses=len(wanted), series=len(study.kept))
     return study_uid
@@ -113,7 +115,7 @@ def _look_at(router: Router, study_uid: str, kept: tuple[KeptSeries, ...]) -> _S
             continue
         paths = [router.path(path) for path in series.paths]
         try:
-            readable[series.series_uid] = read_series(study_uid, series.series_uid, paths)
+            readable[series.series_uid] = candidate_of(read_series(study_uid, series.series_uid, paths))
         except RejectedInput as error:
             unreadable[series.series_uid] = str(error)
     ready = frozenset(
@@ -243,11 +245,3 @@ def _study_quiet_s(decided: Sequence[Decision], rule_set: RuleSet) -> float | No
     asked = [rule_set.named(decision.rule).study_quiet_s for decision in decided if decision.taken]
     chosen = [seconds for seconds in asked if seconds is not None]
     return max(chosen) if chosen and len(chosen) == len(asked) else None
-
-
-def _facts(series: Series | None) -> dict[str, list[str]] | None:
-    """Return the header that stands for the series, to try rules on later without its files."""
-    if series is None:
-        return None
-    header: Header = series.header
-    return {keyword: [element.vr, *element.values] for keyword, element in header.items()}

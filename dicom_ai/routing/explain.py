@@ -4,11 +4,11 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from dicom_ai.domain.study import Series
+from dicom_ai.routing.candidate import Candidate, candidate_of
 from dicom_ai.routing.condition import Condition, evaluate
-from dicom_ai.routing.facts import Facts, series_facts
 from dicom_ai.routing.own import own_or_result
 from dicom_ai.routing.predicates import Answer
-from dicom_ai.routing.ranking import Candidate, losers
+from dicom_ai.routing.ranking import losers
 from dicom_ai.routing.rule import Rule, RuleSet
 
 
@@ -61,7 +61,13 @@ def route_study(
     models: the models that are installed; a rule whose model is not among them takes nothing and says so. None asks
     nothing about models.
     """
-    candidates = [Candidate(one, series_facts(one)) for one in series]
+    return decide([candidate_of(one) for one in series], rules, models=models)
+
+
+def decide(
+    candidates: Sequence[Candidate], rules: RuleSet, *, models: Collection[str] | None = None
+) -> tuple[Decision, ...]:
+    """The same for series of which only what rules see is there."""
     columns = [_decide(candidates, rule, models) for rule in rules.rules]
     return tuple(decision for row in zip(*columns, strict=True) for decision in row) if columns else ()
 
@@ -73,7 +79,7 @@ def _decide(candidates: Sequence[Candidate], rule: Rule, models: Collection[str]
     beaten = losers(fitting) if rule.take == "best" else {}
     decisions = []
     for candidate, against in zip(candidates, objections, strict=True):
-        uid = candidate.series.series_uid
+        uid = candidate.series_uid
         if uid in beaten:
             against = [Reason("take", "", beaten[uid], False)]
         reasons = against or _support(candidate, rule)
@@ -86,31 +92,31 @@ def _objections(candidate: Candidate, rule: Rule, models: Collection[str] | None
         return [Reason("state", "", "the rule is off", False)]
     if models is not None and rule.model not in models:
         return [Reason("model", "", f"model {rule.model!r} is not installed", False)]
-    if own := own_or_result(candidate.series):
+    if own := own_or_result(candidate):
         return [Reason("series", "", own, False)]
-    return _failures(candidate.series, candidate.facts, rule)
+    return _failures(candidate, rule)
 
 
-def _failures(series: Series, facts: Facts, rule: Rule) -> list[Reason]:
+def _failures(candidate: Candidate, rule: Rule) -> list[Reason]:
     """Return every condition that keeps a rule from matching."""
-    required = _asked(series, facts, rule.all, "all")
+    required = _asked(candidate, rule.all, "all")
     failures = [reason for reason in required if reason.answer is not True]
-    alternatives = _asked(series, facts, rule.any, "any")
+    alternatives = _asked(candidate, rule.any, "any")
     if alternatives and not any(reason.answer is True for reason in alternatives):
         failures += alternatives
-    return failures + [reason for reason in _asked(series, facts, rule.none, "none") if reason.answer is not False]
+    return failures + [reason for reason in _asked(candidate, rule.none, "none") if reason.answer is not False]
 
 
 def _support(candidate: Candidate, rule: Rule) -> list[Reason]:
     """Return the conditions that held for a series that is taken."""
-    asked = [*_asked(candidate.series, candidate.facts, rule.all, "all")]
-    asked += [reason for reason in _asked(candidate.series, candidate.facts, rule.any, "any") if reason.answer is True]
-    return asked or _asked(candidate.series, candidate.facts, rule.none, "none")
+    asked = [*_asked(candidate, rule.all, "all")]
+    asked += [reason for reason in _asked(candidate, rule.any, "any") if reason.answer is True]
+    return asked or _asked(candidate, rule.none, "none")
 
 
-def _asked(series: Series, facts: Facts, conditions: Sequence[Condition], group: str) -> list[Reason]:
+def _asked(candidate: Candidate, conditions: Sequence[Condition], group: str) -> list[Reason]:
     reasons = []
     for index, condition in enumerate(conditions):
-        outcome = evaluate(condition, series.header, facts)
+        outcome = evaluate(condition, candidate.header, candidate.facts)
         reasons.append(Reason(f"{group}[{index + 1}]", condition.text, outcome.seen, outcome.answer))
     return reasons

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from dicom_ai.domain.result import MANUFACTURER
-from dicom_ai.domain.study import Series
+from dicom_ai.routing.candidate import Candidate
 from dicom_ai.routing.evidence import values
 
 RESULT_MODALITIES = frozenset({"SEG", "SR", "PR", "KO", "PM", "DOC", "REG", "FID", "AU", "RTSTRUCT"})
@@ -47,7 +47,7 @@ MARKS: Sequence[Mark] = (
 """Any of them is enough."""
 
 
-def own_or_result(series: Series) -> str:
+def own_or_result(series: Candidate) -> str:
     """Return why a series is a result rather than an acquisition, or the empty string."""
     for mark in MARKS:
         for value in values(series.header, mark.keyword):
@@ -55,8 +55,7 @@ def own_or_result(series: Series) -> str:
                 return f"made by this product ({mark.keyword} {value!r})"
     if series.modality.upper() in RESULT_MODALITIES:
         return f"objects of modality {series.modality} are results, not acquisitions"
-    for instance in series.instances[:1]:
-        for beginning, what in RESULT_CLASSES:
-            if instance.sop_class_uid.startswith(beginning):
-                return f"the series is {what}: a result, not an acquisition"
+    for beginning, what in RESULT_CLASSES:
+        if series.sop_class_uid.startswith(beginning):
+            return f"the series is {what}: a result, not an acquisition"
     return ""

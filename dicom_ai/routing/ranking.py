@@ -12,12 +12,9 @@ of equal ones the later, because repeats are made for a reason.
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
-from dicom_ai.domain.study import Series
+from dicom_ai.routing.candidate import Candidate
 from dicom_ai.routing.evidence import number, said, upper_values
-from dicom_ai.routing.facts import Facts
-from dicom_ai.routing.geometry import head_feet_range
 from dicom_ai.routing.sequences import times_ms
 
 _LEAST_OVERLAP = 0.5
@@ -28,14 +25,6 @@ _VARIANT_WORDS = re.compile(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Candidate:
-    """A series that fits a rule, and what was derived about it."""
-
-    series: Series
-    facts: Facts
-
-
 def losers(candidates: Sequence[Candidate]) -> Mapping[str, str]:
     """Return series UID -> why another series of the same acquisition was taken."""
     beaten: dict[str, str] = {}
@@ -43,7 +32,7 @@ def losers(candidates: Sequence[Candidate]) -> Mapping[str, str]:
         best = max(group, key=_rank)
         for candidate in group:
             if candidate is not best:
-                beaten[candidate.series.series_uid] = _why(best, candidate)
+                beaten[candidate.series_uid] = _why(best, candidate)
     return beaten
 
 
@@ -60,19 +49,19 @@ def _groups(candidates: Sequence[Candidate]) -> list[list[Candidate]]:
 
 
 def _compete(one: Candidate, other: Candidate) -> bool:
-    if _study_part(one) != _study_part(other) or not _same_times(one.series, other.series):
+    if _study_part(one) != _study_part(other) or not _same_times(one, other):
         return False
-    return _overlap(one.series, other.series)
+    return _overlap(one, other)
 
 
 def _study_part(candidate: Candidate) -> tuple[object, ...]:
     """Return what two series of one acquisition have in common."""
-    header, facts = candidate.series.header, candidate.facts
+    header, facts = candidate.header, candidate.facts
     pulse = "MT" in upper_values(header, "ScanOptions")
     described = tuple(_plain(text.words) for text in said(header, ("SeriesDescription",)))
     posture_and_view = (facts["view"].value, number(header, "FlipAngle"))
     return (
-        candidate.series.study_uid,
+        candidate.study_uid,
         facts["plane"].value,
         facts["contrast"].value,
         facts["spine_region"].value,
@@ -86,7 +75,7 @@ def _plain(words: str) -> str:
     return " ".join(_VARIANT_WORDS.sub(" ", words).split())
 
 
-def _same_times(one: Series, other: Series) -> bool:
+def _same_times(one: Candidate, other: Candidate) -> bool:
     """Tell whether echo and repetition times agree within a quarter, where both are known."""
     pairs = zip(times_ms(one.header), times_ms(other.header), strict=True)
     return all(
@@ -95,9 +84,9 @@ def _same_times(one: Series, other: Series) -> bool:
     )
 
 
-def _overlap(one: Series, other: Series) -> bool:
+def _overlap(one: Candidate, other: Candidate) -> bool:
     """Tell whether two series show mostly the same part from feet to head; without positions it is assumed."""
-    first, second = head_feet_range(one), head_feet_range(other)
+    first, second = one.reach_mm, other.reach_mm
     if first is None or second is None:
         return True
     shared = min(first[1], second[1]) - max(first[0], second[0])
@@ -107,11 +96,11 @@ def _overlap(one: Series, other: Series) -> bool:
 
 def _rank(candidate: Candidate) -> tuple[float, ...]:
     """Return what makes a series better, the most important first."""
-    facts, header = candidate.facts, candidate.series.header
+    facts, header = candidate.facts, candidate.header
     spacing = facts["in_plane_spacing_mm"].value
     return (
         float(facts["contrast_agent"].value is not True),
-        float(_corrected(candidate.series)),
+        float(_corrected(candidate)),
         float(facts["slices"].value or 0),
         -float(spacing) if isinstance(spacing, float) else 0.0,
         number(header, "SeriesNumber") or 0.0,
@@ -119,9 +108,9 @@ def _rank(candidate: Candidate) -> tuple[float, ...]:
     )
 
 
-def _corrected(series: Series) -> int:
+def _corrected(candidate: Candidate) -> int:
     """Return how well geometric distortion is corrected: 2 in three directions, 1 in two, 0 not."""
-    kinds = upper_values(series.header, "ImageType")
+    kinds = upper_values(candidate.header, "ImageType")
     return 2 if "DIS3D" in kinds else 1 if "DIS2D" in kinds else 0
 
 
@@ -138,5 +127,5 @@ _REASONS = (
 def _why(best: Candidate, beaten: Candidate) -> str:
     for reason, better, worse in zip(_REASONS, _rank(best), _rank(beaten), strict=True):
         if better != worse:
-            return f"series {best.series.series_uid} of the same acquisition was taken: {reason}"
-    return f"series {best.series.series_uid} of the same acquisition came first"
+            return f"series {best.series_uid} of the same acquisition was taken: {reason}"
+    return f"series {best.series_uid} of the same acquisition came first"

@@ -2,13 +2,11 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import product
 from typing import Any
 
 from dicom_ai.errors import RuleError
 from dicom_ai.routing.condition import Condition, parse_condition
 from dicom_ai.routing.toml_text import toml_text
-from dicom_ai.routing.values import key
 
 STATES = ("on", "off", "shadow")
 """on: results are sent. shadow: runs and stores, sends nothing. off: is not asked."""
@@ -19,7 +17,8 @@ TAKES = ("best", "all")
 OUTPUTS = ("seg", "sr", "overlay")
 """What a rule may ask for."""
 
-_GROUPS = ("all", "any", "none")
+GROUPS = ("all", "any", "none")
+"""How the conditions of a rule are joined: every one is true, at least one is, every one is false."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +73,43 @@ class RuleSet:
         changed = self.named(name)
         return RuleSet(tuple(replace(rule, state=state) if rule is changed else rule for rule in self.rules))
 
+    def with_rule(self, rule: Rule, *, instead_of: str = "") -> "RuleSet":
+        """Return the rules with one more, or with one in the place of another. Raises RuleError for a name in use."""
+        if instead_of:
+            self.named(instead_of)
+        if rule.name != instead_of and rule.name in self.names:
+            raise RuleError(f"rule {rule.name!r}: the name is used by another rule")
+        rules = [rule if one.name == instead_of else one for one in self.rules]
+        return _sorted(rules if instead_of else [*rules, rule])
+
+    def without(self, name: str) -> "RuleSet":
+        """Return the rules without one of them. Raises RuleError where there is no such rule."""
+        gone = self.named(name)
+        return RuleSet(tuple(rule for rule in self.rules if rule is not gone))
+
+    def moved(self, name: str, by: int) -> "RuleSet":
+        """Return the rules with one further up (by -1) or down (by 1): it gets the priority of the one it passes.
+
+        The first does not go up and the last not down: they stay.
+        """
+        rules = list(self.rules)
+        place = rules.index(self.named(name))
+        other = place + by
+        if not 0 <= other < len(rules):
+            return self
+        moved = replace(rules.pop(place), priority=rules[other - (by > 0)].priority)
+        rules.insert(other, moved)
+        return RuleSet(tuple(rules))
+
+    def renamed(self, name: str, new: str) -> "RuleSet":
+        """Return the rules with another name for one of them; as they are where there is no such rule."""
+        return RuleSet(tuple(replace(rule, name=new) if rule.name == name else rule for rule in self.rules))
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of the rules, in their order."""
+        return tuple(rule.name for rule in self.rules)
+
     def named(self, name: str) -> Rule:
         """Return the rule of this name. Raises RuleError where there is none."""
         for rule in self.rules:
@@ -103,26 +139,11 @@ def parse_rules(content: Mapping[str, Any]) -> RuleSet:
     for name in names:
         if names.count(name) > 1:
             raise RuleError(f"rule {name!r}: the name is used {names.count(name)} times")
+    return _sorted(rules)
+
+
+def _sorted(rules: Sequence[Rule]) -> RuleSet:
     return RuleSet(tuple(sorted(rules, key=lambda rule: -rule.priority)))
-
-
-def contradictions(rules: RuleSet) -> list[str]:
-    """Return a warning for every rule that can never match."""
-    return [f"rule {rule.name!r} can never match: {why}" for rule in rules.rules for why in _never(rule)]
-
-
-def changes(before: RuleSet, after: RuleSet) -> list[tuple[str, str]]:
-    """Return every rule that two sets do not share alike, by name, and in words what is different."""
-    old, new = ({rule.name: rule.as_toml() for rule in rules.rules} for rules in (before, after))
-    names = [*new, *(name for name in old if name not in new)]
-    return [(name, _change(old.get(name), new.get(name))) for name in names if old.get(name) != new.get(name)]
-
-
-def _change(old: Mapping[str, Any] | None, new: Mapping[str, Any] | None) -> str:
-    if old is None or new is None:
-        return f"new, {new['state']}" if new is not None else "is gone"
-    parts = [part for part in dict.fromkeys((*old, *new)) if old.get(part) != new.get(part)]
-    return ", ".join(f"state {old[part]} → {new[part]}" if part == "state" else part for part in parts)
 
 
 def _parse_rule(table: Any, place: str) -> Rule:
@@ -132,15 +153,15 @@ def _parse_rule(table: Any, place: str) -> Rule:
     if not isinstance(name, str) or not name.strip():
         raise RuleError(f"{place}: needs a name")
     place = f"rule {name!r}"
-    unknown = sorted(set(table) - set(_READERS) - set(_GROUPS))
+    unknown = sorted(set(table) - set(FIELDS) - set(GROUPS))
     if unknown:
-        raise RuleError(f"{place}: unknown key {unknown[0]!r}; known are {', '.join((*_READERS, *_GROUPS))}")
+        raise RuleError(f"{place}: unknown key {unknown[0]!r}; known are {', '.join((*FIELDS, *GROUPS))}")
     if "model" not in table:
         raise RuleError(f"{place}: needs a model")
     fields: dict[str, Any] = {
-        name: _READERS[name](value, f"{place}, {name}") for name, value in table.items() if name in _READERS
+        name: FIELDS[name](value, f"{place}, {name}") for name, value in table.items() if name in FIELDS
     }
-    groups: dict[str, Any] = {name: _conditions(table[name], f"{place}, {name}") for name in _GROUPS if name in table}
+    groups: dict[str, Any] = {name: _conditions(table[name], f"{place}, {name}") for name in GROUPS if name in table}
     if not groups:
         raise RuleError(f"{place}: has no conditions; it needs all, any or none")
     return Rule(**fields, **groups)
@@ -199,7 +220,7 @@ def _choice(known: Sequence[str], value: Any, place: str) -> str:
     return str(value)
 
 
-_READERS = {
+FIELDS = {
     "name": _name,
     "model": _name,
     "description": _text,
@@ -211,38 +232,4 @@ _READERS = {
     "study_quiet_s": _seconds,
     "series_quiet_s": _seconds,
 }
-
-
-def _never(rule: Rule) -> list[str]:
-    """Return why a rule cannot match, where two of its conditions exclude each other."""
-    same = [
-        f"{wanted.text} stands under all and under none"
-        for wanted, unwanted in product(rule.all, rule.none)
-        if wanted == unwanted
-    ]
-    return same + [
-        f"{one.text} and {other.text} exclude each other"
-        for index, one in enumerate(rule.all)
-        for other in rule.all[index + 1 :]
-        if _exclude(one, other)
-    ]
-
-
-def _exclude(one: Condition, other: Condition) -> bool:
-    """Tell whether two conditions on a single-valued subject have no value in common."""
-    if (one.kind, one.name) != (other.kind, other.name) or not _single(one):
-        return False
-    choices = [_choices(condition) for condition in (one, other)]
-    return all(choices) and not choices[0] & choices[1]
-
-
-def _single(condition: Condition) -> bool:
-    return condition.kind == "fact" or condition.name in ("Modality", "Manufacturer", "PatientSex", "SeriesDescription")
-
-
-def _choices(condition: Condition) -> set[Any]:
-    if condition.predicate == "equals":
-        return {key("LO", condition.argument)}
-    if condition.predicate == "in":
-        return {key("LO", one) for one in condition.argument}
-    return set()
+"""Field of a rule that is no group of conditions -> what reads it, given the value and its place."""

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session, aliased
 from dicom_ai.domain.received import ReceivedInstance, Recorded
 from dicom_ai.storage import associations, audit, evidence, holdings, holds, versions
 from dicom_ai.storage.database import lock_study, now
-from dicom_ai.storage.holdings import AGAIN, CONFLICT, KEPT, OWN, SPARE
+from dicom_ai.storage.holdings import AGAIN, ASKED, CONFLICT, KEPT, OWN, SPARE
 from dicom_ai.storage.holds import HoldKind, NewHold
 from dicom_ai.storage.tables import InstanceRow, ResultRow, SeriesRow, StudyRow
 
@@ -66,7 +66,7 @@ def record_instance(session: Session, received: ReceivedInstance) -> Recorded:
     recorded = _judge(session, received, {row.standing for row in known})
     row = _instance_row(received, _STANDING[recorded])
     session.add(row)
-    if recorded is not Recorded.OWN:
+    if recorded not in UNTOUCHING:
         row.patient = _touch(session, received, opens=recorded is Recorded.NEW)
     session.flush()
     if recorded is Recorded.NEW:
@@ -152,8 +152,13 @@ def paths_of(session: Session, study_uid: str, series_uid: str) -> tuple[str, ..
     return tuple(row.path for row in _instances(session, study_uid, series_uid))
 
 
-def mark_routed(session: Session, series: KeptSeries, *, facts: Mapping[str, Any] | None) -> None:
-    """Note that routing has seen this revision of a series; images that came meanwhile leave it open."""
+def mark_routed(
+    session: Session, series: KeptSeries, *, facts: Mapping[str, Any] | None, derived: Mapping[str, Any] | None = None
+) -> None:
+    """Note that routing has seen this revision of a series; images that came meanwhile leave it open.
+
+    facts: its header; derived: what rules see beside it (routing.candidate). They outlive the images.
+    """
     row = session.get_one(SeriesRow, (series.study_uid, series.series_uid))
     row.routed_revision = series.revision
     row.input_digest = series.digest
@@ -161,6 +166,8 @@ def mark_routed(session: Session, series: KeptSeries, *, facts: Mapping[str, Any
         evidence.note_quiet(session, row)
     if facts is not None:
         row.facts = dict(facts)
+    if derived is not None:
+        row.derived = dict(derived)
 
 
 def release_routing(session: Session, study_uid: str, *, quiet_s: float | None) -> None:
@@ -231,13 +238,16 @@ def digest_of(images: Sequence[tuple[str, str]]) -> str:
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
-_STANDING = {Recorded.NEW: KEPT, Recorded.AGAIN: AGAIN, Recorded.OWN: OWN}
+UNTOUCHING = (Recorded.OWN, Recorded.ASKED)
+"""What opens no series and sets no time: of a study that is known, or not, nothing changes."""
+
+_STANDING = {Recorded.NEW: KEPT, Recorded.AGAIN: AGAIN, Recorded.OWN: OWN, Recorded.ASKED: ASKED}
 
 
 def _judge(session: Session, received: ReceivedInstance, known: set[str]) -> Recorded:
     """Return what an image is. known: the standings of others with its UID; one that counts no more is no rival."""
     if is_own(session, received):
-        return Recorded.OWN
+        return Recorded.ASKED if received.asked_for else Recorded.OWN
     return Recorded.AGAIN if known & {KEPT, AGAIN, CONFLICT} else Recorded.NEW
 
 

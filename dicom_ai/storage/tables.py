@@ -71,7 +71,8 @@ class StudyPatientRow(Table):
 class SeriesRow(Table):
     """A series. revision counts its new images; routed_revision is the one that routing has seen.
 
-    evidence: why no more images are expected, as it was known at evidence_at.
+    evidence: why no more images are expected, as it was known at evidence_at. facts: its header. derived: what rules
+    see beside it (routing.candidate).
     """
 
     __tablename__ = "series"
@@ -84,6 +85,7 @@ class SeriesRow(Table):
     routed_revision: Mapped[int] = mapped_column(default=0)
     input_digest: Mapped[str | None] = mapped_column(DIGEST)
     facts: Mapped[dict[str, Any] | None]
+    derived: Mapped[dict[str, Any] | None]
     evidence: Mapped[str | None]
     evidence_at: Mapped[float | None]
     __table_args__ = (
@@ -97,7 +99,7 @@ class SeriesRow(Table):
 
 
 class InstanceRow(Table):
-    """A received object. standing: kept (processed) or own (made by this node); beside a kept one with the same UID:
+    """A received object. standing: kept (processed), own (made by this node) or asked (a report asked for); beside a kept one with the same UID:
     again (not compared with it yet), conflict (other pixels: a person decides) or spare (needed by nobody).
 
     Without its file: missing, or deleting and deleted by retention. patient: a number of study_patients.
@@ -167,13 +169,25 @@ class AssociationRow(Table):
 
 
 class AssociationStudyRow(Table):
-    """A study that an association delivered, how many of its images, and when the last."""
+    """A study that an association delivered, how many of its images, and when the last.
+
+    told: of how many images the audit trail tells.
+    """
 
     __tablename__ = "association_studies"
     association_id: Mapped[str] = mapped_column(sa.ForeignKey("associations.id"), primary_key=True)
     study_uid: Mapped[str] = mapped_column(UID, primary_key=True, index=True)
     images: Mapped[int]
     last_at: Mapped[float] = mapped_column(index=True)
+    told: Mapped[int] = mapped_column(default=0, server_default="0")
+    __table_args__ = (
+        sa.Index(
+            "ix_association_studies_untold",
+            "study_uid",
+            sqlite_where=sa.text("images <> told"),
+            postgresql_where=sa.text("images <> told"),
+        ),
+    )
 
 
 class RuleVersionRow(Table):

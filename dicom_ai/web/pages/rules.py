@@ -10,7 +10,9 @@ from starlette.responses import PlainTextResponse, Response
 
 from dicom_ai.errors import RuleError
 from dicom_ai.pipeline.dry_run import Bounds, Trial, try_rules
-from dicom_ai.routing.rule import RuleSet, changes, contradictions
+from dicom_ai.routing.changes import changes
+from dicom_ai.routing.contradictions import contradictions
+from dicom_ai.routing.rule import RuleSet
 from dicom_ai.routing.shipped import rules_of
 from dicom_ai.storage import database, rules
 from dicom_ai.storage.rules import StoredRules
@@ -180,7 +182,7 @@ def _trial(visit: Visit, before: RuleSet, after: RuleSet) -> Trial:
 def _import_page(
     visit: Visit, stored: StoredRules, text: str, *, problem: str = "", wanted: RuleSet | None = None
 ) -> Response:
-    different = changes(stored.rule_set, wanted) if wanted else []
+    different = changes(stored.rule_set, wanted) if wanted else ()
     return visit.page(
         "rules_import.html",
         status=422 if problem else 200,

@@ -1,14 +1,14 @@
 """Which of several series of one acquisition is taken."""
 
-from dicom_ai.routing.facts import series_facts
-from dicom_ai.routing.ranking import Candidate, losers
+from dicom_ai.routing.candidate import candidate_of
+from dicom_ai.routing.ranking import losers
 from tests.unit.routing.headers import AXIAL, SAGITTAL, mr, stack
 
 NECK = {"BodyPartExamined": "CSPINE"}
 
 
 def beaten(*series):
-    return losers([Candidate(one, series_facts(one)) for one in series])
+    return losers([candidate_of(one) for one in series])
 
 
 def test_of_a_repeat_the_later_is_taken():

@@ -7,8 +7,9 @@ import re
 import tomllib
 from pathlib import Path
 
+from dicom_ai.routing.contradictions import contradictions
 from dicom_ai.routing.reference import TABLES, with_tables
-from dicom_ai.routing.rule import contradictions, parse_rules
+from dicom_ai.routing.rule import parse_rules
 
 PAGE = Path(__file__).resolve().parents[3] / "docs" / "rules.md"
 

@@ -1,11 +1,12 @@
 """Rules from TOML: what is refused, with the place; and the round trip."""
 
 import tomllib
+from dataclasses import replace
 
 import pytest
 
 from dicom_ai.errors import RuleError
-from dicom_ai.routing.rule import changes, contradictions, parse_rules
+from dicom_ai.routing.rule import RuleSet, parse_rules
 
 RULE = """
 [[rule]]
@@ -140,33 +141,39 @@ def test_one_rule_is_turned_on():
         parsed(RULE).with_state("neck", "on")
 
 
-@pytest.mark.parametrize(
-    "condition",
-    ['{ keyword = "Modality", equals = "CT" }', '{ keyword = "Modality", in = ["CT", "DX"] }'],
-)
-def test_conditions_that_exclude_each_other_are_warned_about(condition):
-    assert "rule 'cord' can never match" in contradictions(parsed(rule_with(condition)))[0]
+def first_of(*priorities: int) -> RuleSet:
+    """Return rules a, b, c ... of some priorities."""
+    some = {"model": "cord", "all": [{"keyword": "Modality", "equals": "MR"}]}
+    tables = [{"name": "abc"[index], "priority": one, **some} for index, one in enumerate(priorities)]
+    return parse_rules({"rule": tables})
 
 
-def test_the_same_condition_under_all_and_none_is_warned_about():
-    text = rule_with('{ fact = "plane", exists = true }') + 'none = [{ keyword = "Modality", equals = "MR" }]\n'
+def test_a_rule_that_passes_another_gets_its_priority():
+    rules = first_of(20, 10, 10)
 
-    assert "stands under all and under none" in contradictions(parsed(text))[0]
+    assert [(one.name, one.priority) for one in rules.moved("b", -1).rules] == [("b", 20), ("a", 20), ("c", 10)]
+    assert [(one.name, one.priority) for one in rules.moved("a", 1).rules] == [("b", 10), ("a", 10), ("c", 10)]
+    assert rules.moved("c", -1).names == ("a", "c", "b")
+    assert parse_rules(rules.moved("c", -1).as_toml()).names == ("a", "c", "b")
 
 
-def test_an_ordinary_rule_is_not_warned_about():
-    assert contradictions(parsed(RULE)) == []
+def test_the_first_rule_does_not_go_up_and_the_last_not_down():
+    rules = first_of(2, 1)
+
+    assert rules.moved("a", -1) == rules.moved("b", 1) == rules
 
 
-def test_two_sets_of_rules_differ_by_name_and_say_in_what() -> None:
-    first = {"name": "cord", "model": "cord", "all": [{"keyword": "Modality", "equals": "MR"}]}
-    spine, neck = first | {"name": "spine"}, first | {"name": "neck", "state": "shadow"}
-    before = parse_rules({"rule": [first, spine]})
-    after = parse_rules({"rule": [first | {"state": "off", "priority": 3}, neck]})
+def test_a_rule_takes_the_place_of_another_or_comes_beside_them():
+    rules = first_of(3, 2, 1)
+    changed = replace(rules.named("b"), name="neck", priority=2)
 
-    assert changes(before, before) == []
-    assert dict(changes(before, after)) == {
-        "cord": "priority, state on → off",
-        "neck": "new, shadow",
-        "spine": "is gone",
-    }
+    assert rules.with_rule(changed, instead_of="b").names == ("a", "neck", "c")
+    assert rules.with_rule(replace(changed, priority=9)).names == ("neck", "a", "b", "c")
+    with pytest.raises(RuleError, match="rule 'c': the name is used by another rule"):
+        rules.with_rule(replace(changed, name="c"), instead_of="b")
+
+
+def test_a_rule_goes_and_the_others_stay():
+    assert first_of(3, 2, 1).without("b").names == ("a", "c")
+    with pytest.raises(RuleError, match="there is no rule 'x'"):
+        first_of(1).without("x")

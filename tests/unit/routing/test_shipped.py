@@ -7,9 +7,9 @@ from collections.abc import Iterator
 import pytest
 
 from dicom_ai.domain.study import Element, Instance, Series
+from dicom_ai.routing.contradictions import contradictions
 from dicom_ai.routing.explain import route_study
 from dicom_ai.routing.keywords import vr_by_keyword
-from dicom_ai.routing.rule import contradictions
 from dicom_ai.routing.shipped import read_rules
 from tests.peers import need_data
 from tests.unit.routing.headers import AXIAL, CORONAL, MR_CLASS, SAGITTAL, mr, radiograph

@@ -1,0 +1,67 @@
+"""What is wrong with one rule, each fault with its place, so that a form can mark it and a file can name it.
+
+Two kinds: what is malformed, by the readers that also read TOML, and what is well formed and still cannot work.
+"""
+
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from dicom_ai.errors import RuleError
+from dicom_ai.routing.condition import parse_condition
+from dicom_ai.routing.contradictions import never
+from dicom_ai.routing.rule import FIELDS, GROUPS, Rule
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """place: a field of the rule ("model"), a group ("all") or a condition ("all[2]"). text: what to do about it."""
+
+    place: str
+    text: str
+
+
+def malformed(table: Mapping[str, Any]) -> tuple[Fault, ...]:
+    """Return everything for which a rule, given as TOML gives it, would be refused. Unknown keys are not looked at."""
+    return (*_fields(table), *_conditions(table))
+
+
+def unworkable(rule: Rule, *, models: Collection[str], destinations: Collection[str]) -> tuple[Fault, ...]:
+    """Return why a well-formed rule cannot do what it says on a node with these models and destinations."""
+    found = []
+    if rule.model not in models:
+        known = ", ".join(sorted(models)) or "none"
+        found.append(Fault("model", f"model {rule.model!r} is not installed here; installed are {known}"))
+    for name in rule.destinations:
+        if name not in destinations:
+            known = ", ".join(sorted(destinations)) or "none"
+            found.append(Fault("destinations", f"{name!r} is no destination of this node; there are {known}"))
+    return (*found, *(Fault(place, why) for place, why in never(rule)))
+
+
+def _fields(table: Mapping[str, Any]) -> Iterator[Fault]:
+    for name, read in FIELDS.items():
+        if name in table:
+            try:
+                read(table[name], name)
+            except RuleError as error:
+                yield Fault(name, _without(name, error))
+        elif name in ("name", "model"):
+            yield Fault(name, f"a rule needs a {name}")
+
+
+def _conditions(table: Mapping[str, Any]) -> Iterator[Fault]:
+    if not any(table.get(group) for group in GROUPS):
+        yield Fault("all", "a rule needs at least one condition: add one")
+    for group in GROUPS:
+        for number, condition in enumerate(table.get(group, ()), 1):
+            place = f"{group}[{number}]"
+            try:
+                parse_condition(condition, place)
+            except RuleError as error:
+                yield Fault(place, _without(place, error))
+
+
+def _without(place: str, error: RuleError) -> str:
+    """Return what an error says without the place, which stands beside it."""
+    return str(error).removeprefix(f"{place}: ")
