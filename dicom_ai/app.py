@@ -1,6 +1,7 @@
 """What every process shares: settings, database, files, folders, and the log. Loads no model."""
 
 import logging
+import os
 import socket
 import sys
 from collections.abc import Mapping
@@ -10,6 +11,7 @@ from typing import Any
 
 import structlog
 
+from dicom_ai import __version__
 from dicom_ai.alarms import channels, conditions
 from dicom_ai.alarms.watch import Watch
 from dicom_ai.audit_feed import outlets
@@ -17,12 +19,15 @@ from dicom_ai.audit_feed.feed import Feed
 from dicom_ai.dimse.tls import client_context
 from dicom_ai.domain.destination import Destination
 from dicom_ai.domain.retries import Retries
-from dicom_ai.errors import ConfigError
+from dicom_ai.errors import Unavailable
 from dicom_ai.inference.registry import default_models_folder
+from dicom_ai.pipeline import neighbours
+from dicom_ai.pipeline.neighbours import Home, Live
 from dicom_ai.routing.shipped import read_rules
 from dicom_ai.sections import AuditSettings, SyslogServer
 from dicom_ai.settings import Settings
-from dicom_ai.storage import rules, schema
+from dicom_ai.storage import audit, rules, schema
+from dicom_ai.storage import neighbours as stored_neighbours
 from dicom_ai.storage.database import Database
 from dicom_ai.storage.disk import disk_of
 from dicom_ai.storage.files import FileStore
@@ -55,7 +60,12 @@ class App:
     database: Database = field(repr=False)
     files: FileStore = field(repr=False)
     models_folder: Path
-    destinations: Mapping[str, Destination]
+    neighbours: Live
+
+    @property
+    def destinations(self) -> Mapping[str, Destination]:
+        """The destinations in force by name; a change on a page is seen here within seconds."""
+        return self.neighbours.destinations
 
     @property
     def analyses(self) -> Path:
@@ -72,6 +82,11 @@ class App:
     def archive(self) -> Destination | None:
         """The PACS that is asked how many images a series has, if any."""
         return self.destinations.get(self.settings.completion.archive)
+
+    @property
+    def prior_archive(self) -> Destination | None:
+        """The archive that is asked for earlier reports, if any."""
+        return self.destinations.get(self.settings.prior.archive)
 
     @property
     def limits(self) -> Limits:
@@ -98,7 +113,7 @@ class App:
         return Watch(
             database=self.database,
             name=self.name,
-            peers=tuple(dict.fromkeys(peer.ae_title for peer in self.settings.peers)),
+            peers=self.neighbours.now.neighbours.ae_titles,
             limits=conditions.Limits(**limits, give_up_s=self.settings.timing.send_give_up_s),
             disk=lambda: disk_of(self.files.root),
             reserve_bytes=self.files.reserve_bytes,
@@ -116,6 +131,15 @@ class App:
         """What bringing the trail to an outlet needs. Raises ConfigError where a certificate cannot be used."""
         return Feed(self.database, f"audit-{name}", self.name, _audit_outlet(self.settings.audit, name))
 
+    def note_process(self, action: str, process: str) -> None:
+        """Note in the audit trail that a process started or stopped; with the database away, only the log says it."""
+        detail: audit.Detail = {"release": __version__, "pid": os.getpid()}
+        try:
+            with self.database.write() as session:
+                audit.record(session, "node", action, f"process {process}", detail)
+        except Unavailable as error:
+            log.warning("not in the audit trail", process=process, action=action, reason=str(error))
+
     def close(self) -> None:
         """Close the database."""
         self.database.close()
@@ -123,22 +147,44 @@ class App:
 
 def open_app(settings: Settings) -> App:
     """Open the data folder and the database; a database of another release is refused by require_newest, not here."""
+    database = Database(settings.database_url)
     return App(
         settings=settings,
         files=FileStore(settings.storage.data_dir, reserve_bytes=settings.storage.reserve_bytes),
-        database=Database(settings.database_url),
+        database=database,
         models_folder=settings.models.directory or default_models_folder(),
-        destinations={item.name: _destination(settings, item.name) for item in settings.destinations},
+        neighbours=Live(database, home_of(settings)),
     )
 
 
 def refuse_loops(settings: Settings) -> None:
     """Raise ConfigError for a destination that is this node itself: its results would come back to it for ever."""
-    ports = {settings.node.port, settings.tls.port if settings.tls.certificate else 0} - {0}
-    for item in settings.destinations:
-        host, port = str(item.parameters.get("host", "")), item.parameters.get("port")
-        if item.kind == "c_store" and port in ports and _is_here(host):
-            raise ConfigError(f"destination {item.name}: {host}:{port} is this node itself")
+    neighbours.refuse_loops(home_of(settings), settings.neighbours)
+
+
+def refuse_loops_in_force(app: App) -> None:
+    """Raise ConfigError for the same among the destinations in force, or where they cannot be read."""
+    with app.database.read() as session:
+        stored = stored_neighbours.in_force(session, app.neighbours.home.file)
+    neighbours.refuse_loops(app.neighbours.home, stored.neighbours)
+
+
+def home_of(settings: Settings) -> Home:
+    """Return what the node itself adds to its destinations and peers."""
+    timeouts = settings.timeouts
+    return Home(
+        file=settings.neighbours,
+        ports=frozenset({settings.node.port, settings.tls.port if settings.tls.certificate else 0}) - {0},
+        archives={settings.completion.archive: "completion.archive", settings.prior.archive: "prior.archive"},
+        most_per_hour=settings.brakes.most_per_hour,
+        usual={
+            "calling_ae_title": settings.node.ae_title,
+            "connect_s": timeouts.connect_s,
+            "acse_s": timeouts.acse_s,
+            "dimse_s": timeouts.dimse_s,
+            "network_s": timeouts.network_s,
+        },
+    )
 
 
 def prepare(app: App, *, rules_on: bool = False) -> None:
@@ -209,47 +255,8 @@ def _syslog_server(section: SyslogServer) -> Server:
     return Server(section.url, tls)
 
 
-def _is_here(host: str) -> bool:
-    """Say whether a host is this machine: only an address of its own can be bound."""
-    try:
-        addresses = {(family, address[0]) for family, _, _, _, address in socket.getaddrinfo(host, None)}
-    except OSError:
-        return False
-    return any(_binds(family, str(address)) for family, address in addresses)
-
-
-def _binds(family: int, address: str) -> bool:
-    with socket.socket(family, socket.SOCK_DGRAM) as probe:
-        try:
-            probe.bind((address, 0))
-        except OSError:
-            return False
-    return True
-
-
 class _ToStandardError(logging.Handler):
     """Writes to what standard error is at that moment."""
 
     def emit(self, record: logging.LogRecord) -> None:
         sys.stderr.write(self.format(record) + "\n")
-
-
-def _destination(settings: Settings, name: str) -> Destination:
-    """Return a destination; one by C-STORE takes the node's AE title and timeouts unless it has its own."""
-    item = next(item for item in settings.destinations if item.name == name)
-    limits: dict[str, Any] = {
-        "most_per_hour": settings.brakes.most_per_hour,
-        "outputs": frozenset(item.outputs),
-        "largest_mb": item.largest_mb,
-    }
-    if item.kind != "c_store":
-        return Destination(item.name, item.kind, item.parameters, **limits)
-    timeouts = settings.timeouts
-    usual: dict[str, str | int | float | bool] = {
-        "calling_ae_title": settings.node.ae_title,
-        "connect_s": timeouts.connect_s,
-        "acse_s": timeouts.acse_s,
-        "dimse_s": timeouts.dimse_s,
-        "network_s": timeouts.network_s,
-    }
-    return Destination(item.name, item.kind, usual | item.parameters, **limits)

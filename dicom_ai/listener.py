@@ -5,14 +5,17 @@ STATUSES, and by docs/conformance.md.
 """
 
 import threading
+from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 
 import structlog
 
+from dicom_ai.app import home_of
 from dicom_ai.dimse.datastream import Truncated
 from dicom_ai.dimse.scp import Caller, CommitmentReport, Handlers, Limits, Peer, Scp, StoreAnswer, StoreRequest
 from dicom_ai.dimse.tls import server_context
 from dicom_ai.domain.announcement import Announcement
+from dicom_ai.domain.throttle import Throttle
 from dicom_ai.errors import (
     ConfigError,
     DicomAiError,
@@ -23,8 +26,10 @@ from dicom_ai.errors import (
     Unavailable,
 )
 from dicom_ai.pipeline import receive
+from dicom_ai.pipeline.neighbours import Live
 from dicom_ai.settings import Settings
-from dicom_ai.storage import associations, confirmations, evidence
+from dicom_ai.storage import associations, callers, confirmations, evidence
+from dicom_ai.storage.callers import OTHERS, Rejection
 from dicom_ai.storage.database import Database
 from dicom_ai.storage.files import FileStore
 
@@ -43,24 +48,46 @@ STATUSES: MappingProxyType[type[DicomAiError], int] = MappingProxyType(
 
 LATER = "cannot be stored now, try again"
 
+REJECTED_EVERY_S = 3600.0
+"""A caller that is rejected again and again is noted so often, with how often it was; the log has every time."""
+
+CALLED_EVERY_S = 60.0
+"""That a peer called is noted so often: some open an association for every image."""
+
+VERIFIED_EVERY_S = 1.0
+
 
 class Listener:
     """The storage SCP on its ports, with a thread that shows which associations live.
 
     start() brings files and index together first, and raises ConfigError or Unavailable when it cannot begin.
+    live: who may connect, as it changes; None: as the settings and the database say.
     """
 
-    def __init__(self, settings: Settings, database: Database, files: FileStore) -> None:
+    def __init__(self, settings: Settings, database: Database, files: FileStore, live: Live | None = None) -> None:
         self._settings = settings
         self._database = database
         self._files = files
+        self._live = live or Live(database, home_of(settings))
         self._name = f"{settings.node.ae_title}:{settings.node.port}"
+        self._asks_as = settings.asks_as
         self._stopped = threading.Event()
+        self._rejections = Throttle(REJECTED_EVERY_S, others=OTHERS)
+        self._calls = Throttle(CALLED_EVERY_S, others=("", ""))
+        self._verifications = Throttle(VERIFIED_EVERY_S, others=("", ""))
         self._beats = threading.Thread(target=self._beat, name="association-beat", daemon=True)
         self._scp = Scp(
             settings.node.ae_title,
-            [Peer(peer.ae_title, peer.addresses) for peer in settings.peers],
-            Handlers(self._open_part, self._store, self._closed, self._committed, self._refused, self._announced),
+            _Peers(self._live),
+            Handlers(
+                self._open_part,
+                self._store,
+                self._closed,
+                self._committed,
+                self._refused,
+                self._announced,
+                self._verified,
+            ),
             limits=Limits(
                 acse_timeout_s=settings.timeouts.acse_s,
                 dimse_timeout_s=settings.timeouts.dimse_s,
@@ -95,6 +122,7 @@ class Listener:
         self._scp.stop(grace_s)
         if self._beats.is_alive():
             self._beats.join()
+        self._note_rejections(at=float("inf"))
         self.log.info("stopped")
 
     def _listen(self) -> None:
@@ -107,8 +135,8 @@ class Listener:
         except OSError as error:
             self._scp.stop(0)
             raise ConfigError(f"cannot listen on {node.address}: {error.strerror}") from error
-        if not self._settings.peers:
-            self.log.warning("no [[peers]] are configured: every association is rejected")
+        if not self._live.peers:
+            self.log.warning("no peers are configured: every association is rejected")
         self.log.info("listening", ae_title=node.ae_title, address=node.address, port=self.port, tls_port=self.tls_port)
 
     def _open_part(self, caller: Caller, sop_class_uid: str, sop_instance_uid: str, syntax: str) -> receive.PartFile:
@@ -117,7 +145,9 @@ class Listener:
     def _store(self, request: StoreRequest) -> StoreAnswer:
         log = self.log.bind(sop_instance_uid=request.sop_instance_uid, association=request.caller.id)
         try:
-            recorded = receive.run(request, files=self._files, database=self._database, listener=self._name)
+            recorded = receive.run(
+                request, files=self._files, database=self._database, listener=self._name, asks_as=self._asks_as
+            )
         except RejectedInput as error:
             status = _status(error)
             log.warning("refused", status=f"0x{status:04X}", reason=str(error))
@@ -133,14 +163,44 @@ class Listener:
         return StoreAnswer()
 
     def _closed(self, caller: Caller, released: bool) -> None:
+        peer = (caller.calling_ae_title, caller.address)
+        is_new = self._calls.take(peer, self._database.clock()) == peer
         try:
             with self._database.write() as session:
                 associations.closed(session, caller.id, released=released)
+                if is_new:
+                    callers.called(session, *peer)
         except Unavailable as error:
             self.log.warning("association not closed in the index; it goes stale", reason=str(error))
 
     def _refused(self, calling_ae_title: str, address: str, reason: str) -> None:
         self.log.warning("association rejected", calling_ae_title=calling_ae_title, address=address, reason=reason)
+        who = self._rejections.take(Rejection(calling_ae_title, address, reason), self._database.clock())
+        if who is not None:
+            self._note_rejected({who: 1})
+
+    def _note_rejections(self, *, at: float) -> None:
+        """Note how often callers were rejected again meanwhile."""
+        if found := self._rejections.due(at):
+            self._note_rejected(found)
+
+    def _note_rejected(self, found: Mapping[Rejection, int]) -> None:
+        try:
+            with self._database.write() as session:
+                for who, times in found.items():
+                    callers.rejected(session, who, times=times)
+        except Unavailable as error:
+            self.log.warning("a rejected association could not be noted", reason=str(error))
+
+    def _verified(self, caller: Caller) -> None:
+        peer = (caller.calling_ae_title, caller.address)
+        if self._verifications.take(peer, self._database.clock()) != peer:
+            return
+        try:
+            with self._database.write() as session:
+                callers.verified(session, *peer)
+        except Unavailable as error:
+            self.log.warning("a C-ECHO could not be noted", reason=str(error))
 
     def _committed(self, report: CommitmentReport) -> None:
         try:
@@ -176,6 +236,7 @@ class Listener:
     def _beat(self) -> None:
         """Show every few seconds which associations are open, so that a killed process's go stale."""
         while not self._stopped.wait(self._settings.timing.association_stale_s / 6):
+            self._note_rejections(at=self._database.clock())
             open_now = [caller.id for caller in self._scp.callers()]
             if not open_now:
                 continue
@@ -184,6 +245,16 @@ class Listener:
                     associations.beat(session, open_now)
             except Unavailable as error:
                 self.log.warning("associations could not be shown alive", reason=str(error))
+
+
+class _Peers:
+    """Who may connect, as it is now."""
+
+    def __init__(self, live: Live) -> None:
+        self._live = live
+
+    def __iter__(self) -> Iterator[Peer]:
+        return (Peer(peer.ae_title, peer.addresses) for peer in self._live.peers)
 
 
 def _status(error: DicomAiError) -> int:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from dicom_ai.app import App, open_app, prepare, refuse_loops
+from dicom_ai.app import App, open_app, prepare, refuse_loops, refuse_loops_in_force
 from dicom_ai.errors import ConfigError, Unavailable
 from dicom_ai.inference.predictor import Models
 from dicom_ai.listener import Listener
@@ -118,7 +118,8 @@ class Node:
         refuse_loops(settings)
         self.app = open_app(settings)
         prepare(self.app, rules_on=rules_on)
-        self.listener = Listener(settings, self.app.database, self.app.files)
+        refuse_loops_in_force(self.app)
+        self.listener = Listener(settings, self.app.database, self.app.files, self.app.neighbours)
         self._work = WorkPart(self.app)
         self._clock = ClockPart(self.app)
         self._web = _pages(self.app) if pages else None
@@ -130,6 +131,7 @@ class Node:
         self._clock.start()
         if self._web:
             self._web.start()
+        self.app.note_process("started", "serve")
 
     def stop(self) -> bool:
         """Stop receiving first, then the clock and the workers; return whether the work at hand ended in time."""
@@ -138,6 +140,7 @@ class Node:
             self._web.stop()
         self._clock.stop()
         ended = self._work.stop()
+        self.app.note_process("stopped", "serve")
         self.app.close()
         return ended
 
@@ -182,6 +185,7 @@ def open_part(settings: Settings) -> App:
     refuse_loops(settings)
     app = open_app(settings)
     schema.require_newest(app.database)
+    refuse_loops_in_force(app)
     return app
 
 

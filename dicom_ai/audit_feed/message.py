@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from xml.etree import ElementTree
 from xml.etree.ElementTree import Element, SubElement
 
-from dicom_ai.audit_feed.kinds import EXPORT, TRANSFERRED, Code, Kind, kind_of, own_code
+from dicom_ai.audit_feed.kinds import EXPORT, IMPORT, QUERY, Code, Kind, Way, kind_of, own_code
 from dicom_ai.storage.audit import AuditEvent
 
 FREE_TEXT = frozenset({"why", "note", "reason", "error"})
@@ -19,15 +19,31 @@ STUDIES = "studies"
 APPLICATION = Code("110150", "DCM", "Application")
 SOURCE = Code("110153", "DCM", "Source Role ID")
 DESTINATION = Code("110152", "DCM", "Destination Role ID")
-MEDIA = Code("110154", "DCM", "Destination Media")
+MEDIA = {EXPORT: Code("110154", "DCM", "Destination Media"), IMPORT: Code("110155", "DCM", "Source Media")}
 URI = Code("110037", "DCM", "URI")
 STUDY_UID = Code("110180", "DCM", "Study Instance UID")
+NODE_ID = Code("110182", "DCM", "Node ID")
+SOP_CLASS = Code("110181", "DCM", "SOP Class UID")
+STUDY_ROOT_FIND = "1.2.840.10008.5.1.4.1.2.2.1"
 USER_ID = Code("11", "RFC-3881", "User Identifier")
 APPLICATION_SERVER = "4"
 PERSON, SYSTEM_OBJECT = "1", "2"
+IP_ADDRESS = "2"
+ROLE_QUERY = "24"
 
-ROLES: Mapping[str, str] = {"study": "3", "run": "3", "account": "6", "token": "6", "destination": "16", "rule": "23"}
-"""ParticipantObjectTypeCodeRole: report, user, data destination, routing criteria."""
+ROLES: Mapping[str, str] = {
+    "study": "3",
+    "run": "3",
+    "account": "6",
+    "token": "6",
+    "node": "13",
+    "destination": "16",
+    "rule": "23",
+}
+"""ParticipantObjectTypeCodeRole: report, user, security resource, data destination, routing criteria."""
+
+COUNTS = ("images", "objects")
+"""Details that are how many instances of a study an event is about."""
 
 _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
@@ -59,23 +75,36 @@ def _identification(event: AuditEvent, kind: Kind) -> Element:
 
 def _participants(event: AuditEvent, kind: Kind, node: str) -> Iterator[Element]:
     """Yield who did it, the node, and where something went."""
-    actor = Element("ActiveParticipant", UserID=_token(event.actor) or "unknown", UserIsRequestor="true")
-    us = Element("ActiveParticipant", UserID=_token(node), UserIsRequestor="false")
-    us.append(_coded("RoleIDCode", APPLICATION))
+    actor = _participant(_token(event.actor) or "unknown", requests=True)
+    us = _participant(_token(node), APPLICATION)
     yield actor
     yield us
-    if kind.event in (EXPORT, TRANSFERRED):
+    if kind.way is Way.IN:
+        _is_peer(actor, event)
+        us.append(_coded("RoleIDCode", DESTINATION))
+    if kind.way is Way.OUT:
         us.append(_coded("RoleIDCode", SOURCE))
-    if kind.event == EXPORT:
-        browser = Element("ActiveParticipant", UserID=f"browser of {_token(event.actor)}", UserIsRequestor="false")
-        browser.append(_coded("RoleIDCode", MEDIA))
-        SubElement(browser, "MediaIdentifier").append(_coded("MediaType", URI))
-        yield browser
-    if kind.event == TRANSFERRED:
-        name = _subject(event)[1]
-        peer = Element("ActiveParticipant", UserID=name, UserIsRequestor="false")
-        peer.append(_coded("RoleIDCode", DESTINATION))
-        yield peer
+        yield _participant(_token(str(event.detail.get("destination") or _subject(event)[1])), DESTINATION)
+    if kind.event in MEDIA:
+        us.append(_coded("RoleIDCode", SOURCE if kind.event == EXPORT else DESTINATION))
+        media = _participant(str(event.detail.get("file") or f"browser of {_token(event.actor)}"), MEDIA[kind.event])
+        SubElement(media, "MediaIdentifier").append(_coded("MediaType", URI))
+        yield media
+
+
+def _participant(user_id: str, *roles: Code, requests: bool = False) -> Element:
+    one = Element("ActiveParticipant", UserID=user_id, UserIsRequestor="true" if requests else "false")
+    one.extend(_coded("RoleIDCode", role) for role in roles)
+    return one
+
+
+def _is_peer(actor: Element, event: AuditEvent) -> None:
+    """Say of who did it that it is a node of the network, which sent what it is about."""
+    actor.set("AlternativeUserID", f"AETITLES={_token(event.actor)}")
+    if address := event.detail.get("address"):
+        actor.set("NetworkAccessPointID", str(address))
+        actor.set("NetworkAccessPointTypeCode", IP_ADDRESS)
+    actor.append(_coded("RoleIDCode", SOURCE))
 
 
 def _objects(event: AuditEvent) -> Iterator[Element]:
@@ -88,6 +117,8 @@ def _objects(event: AuditEvent) -> Iterator[Element]:
     for kind, name in what:
         yield _object(kind, name, details)
         details = {}
+    if kind_of(event.action).event == QUERY:
+        yield _query(event)
 
 
 def _object(kind: str, name: str, details: Mapping[str, str | int | float | bool]) -> Element:
@@ -96,13 +127,29 @@ def _object(kind: str, name: str, details: Mapping[str, str | int | float | bool
     one = Element(
         "ParticipantObjectIdentification", {"ParticipantObjectID": name, "ParticipantObjectTypeCode": type_code, **role}
     )
-    codes = {"study": STUDY_UID, "account": USER_ID}
+    codes = {"study": STUDY_UID, "account": USER_ID, "node": NODE_ID}
     one.append(_coded("ParticipantObjectIDTypeCode", codes.get(kind) or own_code(kind)))
     SubElement(one, "ParticipantObjectName").text = f"{kind} {name}"
     for key, value in details.items():
-        encoded = base64.b64encode(str(value).encode()).decode()
-        SubElement(one, "ParticipantObjectDetail", type=_token(key), value=encoded)
+        SubElement(one, "ParticipantObjectDetail", type=_token(key), value=_base64(str(value)))
+    if number := next((details[name] for name in COUNTS if name in details), 0):
+        SubElement(SubElement(one, "ParticipantObjectDescription"), "SOPClass", NumberOfInstances=str(number))
     return one
+
+
+def _query(event: AuditEvent) -> Element:
+    """Return what was queried (PS3.15 A.5.3.10): its only key with a value is the study."""
+    by_find = event.detail.get("kind") == "c_store"
+    what, code = (STUDY_ROOT_FIND, SOP_CLASS) if by_find else ("QIDO-RS", own_code("service"))
+    attributes = {"ParticipantObjectID": what, "ParticipantObjectTypeCode": SYSTEM_OBJECT}
+    one = Element("ParticipantObjectIdentification", attributes | {"ParticipantObjectTypeCodeRole": ROLE_QUERY})
+    one.append(_coded("ParticipantObjectIDTypeCode", code))
+    SubElement(one, "ParticipantObjectQuery").text = _base64(f"StudyInstanceUID={_subject(event)[1]}")
+    return one
+
+
+def _base64(text: str) -> str:
+    return base64.b64encode(text.encode()).decode()
 
 
 def _subject(event: AuditEvent) -> tuple[str, str]:

@@ -7,6 +7,7 @@ import tarfile
 import tempfile
 import time
 from collections.abc import Iterator
+from getpass import getuser
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
@@ -34,7 +35,7 @@ def command(file: Path, config: Path | None) -> None:
     is not overwritten. Settings are not in it, nor are models: copy /etc/dicom-ai and your models folder too.
     """
     from dicom_ai.app import open_app
-    from dicom_ai.storage import schema
+    from dicom_ai.storage import audit, schema
 
     app = open_app(begin(config))
     revision = schema.current(app.database)
@@ -48,6 +49,8 @@ def command(file: Path, config: Path | None) -> None:
             rows, files = _write(app, revision, out)
             out.flush()
             os.fsync(out.fileno())
+        with app.database.write() as session:
+            audit.record(session, getuser(), "backed up", f"revision {revision}", {"file": str(file.absolute())})
         part.rename(file)
     except OSError as error:
         raise Unavailable(f"{file}: {error.strerror}") from error

@@ -3,6 +3,7 @@
 import json
 import tarfile
 from collections.abc import Iterator
+from getpass import getuser
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -44,7 +45,7 @@ def command(file: Path, config: Path | None) -> None:
 
 
 def _restore(app: "App", archive: tarfile.TarFile) -> dict[str, Any]:
-    from dicom_ai.storage import dump, pauses, schema
+    from dicom_ai.storage import audit, dump, pauses, schema
 
     names = set(archive.getnames())
     if LIST not in names:
@@ -66,6 +67,8 @@ def _restore(app: "App", archive: tarfile.TarFile) -> dict[str, Any]:
         pauses.pause(
             session, pauses.Subject(pauses.PauseKind.ALL), who="dicom-ai restore", why="restored from a backup"
         )
+        detail = {"file": str(archive.name), "release": content["release"]}
+        audit.record(session, getuser(), "restored", f"revision {content['revision']}", detail)
     return content
 
 

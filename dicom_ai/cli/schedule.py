@@ -17,6 +17,8 @@ def command(config: Path | None) -> None:
     app = open_part(begin(config))
     part = ClockPart(app)
     part.start()
+    app.note_process("started", "schedule")
     in_time = run_until(part, stop)
+    app.note_process("stopped", "schedule")
     app.close()
     leave(in_time=in_time)

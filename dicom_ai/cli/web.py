@@ -22,6 +22,8 @@ def command(config: Path | None) -> None:
     part = WebPart(app)
     part.start()
     click.echo(f"pages on {part.address}")
+    app.note_process("started", "web")
     in_time = run_until(part, stop)
+    app.note_process("stopped", "web")
     app.close()
     leave(in_time=in_time)

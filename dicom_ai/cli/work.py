@@ -18,6 +18,8 @@ def command(queue: str, config: Path | None) -> None:
     app = open_part(begin(config))
     part = WorkPart(app, [queue])
     part.start()
+    app.note_process("started", f"work-{queue}")
     in_time = run_until(part, stop)
+    app.note_process("stopped", f"work-{queue}")
     app.close()
     leave(in_time=in_time)

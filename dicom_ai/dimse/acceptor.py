@@ -75,6 +75,9 @@ class Part(Protocol):
 OpenPart = Callable[[Association, UID, UID, UID], Part]
 """(association, SOP class UID, SOP instance UID, transfer syntax UID) -> a new part."""
 
+Refused = Callable[[str, str], None]
+"""(address, reason) of a peer that was cut off before it could ask for an association."""
+
 
 class SpoolingProvider(DIMSEServiceProvider):
     """A DIMSE provider whose C-STORE data sets go to a Part; the handler finds it as event.dataset_path."""
@@ -265,8 +268,9 @@ class ReceivingServer(ThreadedAssociationServer):
     request_queue_size = 64
     daemon_threads = True
 
-    def __init__(self, *args: Any, open_part: OpenPart, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, open_part: OpenPart, refused: Refused, **kwargs: Any) -> None:
         self.open_part = open_part
+        self.refused = refused
         super().__init__(*args, **{**kwargs, "request_handler": ReceivingHandler})
 
     def service_actions(self) -> None:

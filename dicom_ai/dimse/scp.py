@@ -5,7 +5,7 @@ import socket
 import ssl
 import threading
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -64,13 +64,17 @@ class Caller:
 
 @dataclass(frozen=True, slots=True)
 class StoreRequest:
-    """A C-STORE whose data set has arrived whole; part holds the bytes. The UIDs are as sent: not checked."""
+    """A C-STORE whose data set has arrived whole; part holds the bytes. The UIDs are as sent: not checked.
+
+    move_originator: AE title that asked for it by C-MOVE (PS3.7 9.1.1.1); "" where nobody did.
+    """
 
     caller: Caller
     sop_class_uid: str
     sop_instance_uid: str
     transfer_syntax_uid: str
     part: Part
+    move_originator: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,8 +101,9 @@ class Handlers:
     open_part: (caller, SOP class UID, SOP instance UID, transfer syntax UID) -> where the bytes go.
     store: a whole object -> the answer. Success may be answered only when the object is safe on disk.
     closed: an association that had been admitted is over; True: it was released in order. committed: an archive reports
-    on a storage commitment. refused: (calling AE title, address, reason) of a caller that was not admitted. announced:
-    another system says what a study has; False where that cannot be noted now.
+    on a storage commitment. refused: (calling AE title, address, reason) of a caller that was not admitted; without an
+    AE title where its TLS handshake failed. announced: another system says what a study has; False where that cannot be
+    noted now. verified: a caller sent a C-ECHO.
     """
 
     open_part: Callable[[Caller, str, str, str], Part]
@@ -107,6 +112,7 @@ class Handlers:
     committed: Callable[[CommitmentReport], None]
     refused: Callable[[str, str, str], None]
     announced: Callable[[Announcement], bool]
+    verified: Callable[[Caller], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,11 +129,12 @@ class Limits:
 class Scp:
     """The storage SCP: a plain port, a TLS port, or both, sharing one list of peers."""
 
-    def __init__(self, ae_title: str, peers: Sequence[Peer], handlers: Handlers, *, limits: Limits | None = None):
+    def __init__(self, ae_title: str, peers: Iterable[Peer], handlers: Handlers, *, limits: Limits | None = None):
+        """peers: looked through anew for every caller, so that it may change meanwhile."""
         library.configure()
         limits = limits or Limits()
         self._ae_title = ae_title.strip()
-        self._peers = tuple(peers)
+        self._peers = peers
         self._handlers = handlers
         self._limits = limits
         self._callers: dict[Association, Caller] = {}
@@ -152,6 +159,7 @@ class Scp:
             evt_handlers=self._events(),
             server_class=TlsReceivingServer if tls else ReceivingServer,
             open_part=self._open_part,
+            refused=lambda address, reason: self._handlers.refused("", _plain_address(address), reason),
         )
         thread = threading.Thread(target=server.serve_forever, args=(0.1,), name=f"scp-{port}", daemon=True)
         thread.start()
@@ -187,7 +195,7 @@ class Scp:
     def _events(self) -> list[Any]:
         return [
             (evt.EVT_REQUESTED, self._admit),
-            (evt.EVT_C_ECHO, lambda event: SUCCESS),
+            (evt.EVT_C_ECHO, self._verified),
             (evt.EVT_C_STORE, self._store),
             (evt.EVT_N_EVENT_REPORT, self._event_report),
             (evt.EVT_N_CREATE, self._announced),
@@ -237,6 +245,7 @@ class Scp:
                 sop_instance_uid=str(request.AffectedSOPInstanceUID),
                 transfer_syntax_uid=str(event.context.transfer_syntax),
                 part=cast(Part, event.dataset_path),  # put there by acceptor.SpoolingProvider
+                move_originator=(request.MoveOriginatorApplicationEntityTitle or "").strip(),
             )
         )
         status = Dataset()
@@ -244,6 +253,10 @@ class Scp:
         if answer.comment:
             status.ErrorComment = answer.comment[:COMMENT_LENGTH]
         return status
+
+    def _verified(self, event: evt.Event) -> int:
+        self._handlers.verified(self._caller(event.assoc))
+        return SUCCESS
 
     def _event_report(self, event: evt.Event) -> tuple[int, None]:
         information = event.event_information

@@ -69,7 +69,18 @@ class TlsReceivingServer(ReceivingServer):
         try:
             request.settimeout(HANDSHAKE_S)
             request.do_handshake()
-        except OSError:
+        except OSError as error:
+            if reason := _why(error):
+                self.refused(client_address[0], f"TLS handshake failed: {reason}")
             self.shutdown_request(request)
             return
         super().process_request_thread(request, client_address)
+
+
+def _why(error: OSError) -> str:
+    """Return what was wrong with a handshake; "" for a peer that went away or stayed silent, as port checks do."""
+    if not isinstance(error, ssl.SSLError) or isinstance(error, ssl.SSLEOFError | ssl.SSLZeroReturnError):
+        return ""
+    words = (error.reason or "not TLS").replace("_", " ").lower()
+    detail = getattr(error, "verify_message", "")
+    return f"{words}: {detail}" if detail else words

@@ -18,7 +18,7 @@ from dicom_ai.dicom.uids import new_uid
 from dicom_ai.dimse import scu
 from dicom_ai.domain.destination import Destination
 from dicom_ai.errors import ConfigError, PermanentRefusal, Unavailable
-from dicom_ai.storage import confirmations, duties
+from dicom_ai.storage import confirmations, duties, transfers
 from dicom_ai.storage.confirmations import Confirmation, Sought, Way
 from dicom_ai.storage.database import Database
 
@@ -103,6 +103,9 @@ def _look(confirmer: Confirmer, destination: Destination, sought: Sequence[Sough
                 confirmations.settle(session, item.delivery_id, Confirmation.UNCONFIRMED, way=way, reason=reason)
         return
     with confirmer.database.write() as session:
+        if way is not Way.FILE:
+            study_uids = (item.study_uid for item in sought)
+            transfers.queried(session, "confirmer", destination, study_uids, purpose="does it have the results")
         for item in sought:
             if item.sop_instance_uid in there:
                 confirmations.settle(session, item.delivery_id, Confirmation.CONFIRMED, way=way)

@@ -22,7 +22,7 @@ from dicom_ai.domain.announcement import COMPLETED, DISCONTINUED
 from dicom_ai.domain.destination import Destination
 from dicom_ai.domain.study import Instance
 from dicom_ai.errors import ConfigError, PeerUnavailable, PermanentRefusal, RejectedInput, UnsuitableGeometry
-from dicom_ai.storage import evidence
+from dicom_ai.storage import evidence, transfers
 from dicom_ai.storage.database import Database
 from dicom_ai.storage.evidence import LOOK_S, SETTLE_S, SeriesState, StudyState
 
@@ -50,7 +50,7 @@ class Observer:
     """What looking needs. path: file store path -> file.
 
     count: study -> images by series, as an archive counts them; None where none is asked. settled_s: such a count is
-    believed when the newest image was made longer ago than this.
+    believed when the newest image was made longer ago than this. archive: who counts, for the audit trail.
     """
 
     database: Database
@@ -58,6 +58,7 @@ class Observer:
     count: Count | None
     settled_s: float
     association_stale_s: float
+    archive: Destination | None = None
 
 
 def counting(archive: Destination) -> Count:
@@ -148,6 +149,8 @@ def _counted(observer: Observer, state: StudyState) -> Mapping[str, int]:
         return {}
     with observer.database.write() as session:
         stood_s = evidence.note_count(session, state.study_uid, now_counted)
+        if observer.archive is not None:
+            transfers.queried(session, "observer", observer.archive, [state.study_uid], purpose="number of its images")
     return now_counted if stood_s >= LOOK_S / 2 else {}
 
 

@@ -6,7 +6,7 @@ file without a row: whole, but not acknowledged; the next start indexes it.
 
 import hashlib
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from struct import pack
 from typing import NamedTuple
@@ -42,6 +42,10 @@ class WrongSopClass(MissingIdentity):
     """The data set is of another SOP class, or another instance, than the request says."""
 
 
+class NotAskedFor(RejectedInput):
+    """An archive sent more than the node's C-MOVE named."""
+
+
 @dataclass(frozen=True, slots=True)
 class Reconciliation:
     """What a start-up found. parts: unfinished files removed. indexed: whole files that had no row.
@@ -62,10 +66,13 @@ def open_part(files: FileStore, caller: Caller, sop_class_uid: str, sop_instance
     return part
 
 
-def run(request: StoreRequest, *, files: FileStore, database: Database, listener: str) -> Recorded:
+def run(
+    request: StoreRequest, *, files: FileStore, database: Database, listener: str, asks_as: frozenset[str] = frozenset()
+) -> Recorded:
     """Make a received object durable and record it; return what became of it.
 
-    listener: names this receiving process across restarts.
+    listener: names this receiving process across restarts. asks_as: AE titles under which the node asks for reports by
+    C-MOVE; what came because of that, and is no object of this product, is refused.
     Raises RejectedInput for an object that cannot be kept, Unavailable when disk or database cannot keep it now;
     nothing of it is left then.
     """
@@ -80,6 +87,8 @@ def run(request: StoreRequest, *, files: FileStore, database: Database, listener
         )
         _check(identity, request.sop_class_uid, request.sop_instance_uid)
         received = _received(identity, request.caller, request.transfer_syntax_uid, part, database.clock())
+        if request.move_originator and request.move_originator in asks_as:
+            received = _asked_for(received)
         with files.lock(received.path):
             return _keep(received, part, files=files, database=database, listener=listener)
     finally:
@@ -119,8 +128,7 @@ def _keep(
     try:
         with database.write() as session:
             recorded = _record(session, received, files)
-            if recorded is not Recorded.OWN:
-                _touch_association(session, received, listener)
+            _touch_association(session, received, listener, own=recorded in studies.UNTOUCHING)
             in_doubt = True  # from here on the row may be there although the commit fails
         return recorded
     except BaseException:
@@ -132,13 +140,13 @@ def _keep(
 def _record(session: Session, received: ReceivedInstance, files: FileStore) -> Recorded:
     recorded = studies.record_instance(session, received)
     if recorded is Recorded.DUPLICATE:
-        own = studies.is_own(session, received)
+        own = studies.standing_of_own(received) if studies.is_own(session, received) else ""
         if holdings.mark_found(session, received.path, own=own) and not files.path(received.path).exists():
             raise Unavailable("the image was deleted by retention while it came again")
     return recorded
 
 
-def _touch_association(session: Session, received: ReceivedInstance, listener: str) -> None:
+def _touch_association(session: Session, received: ReceivedInstance, listener: str, *, own: bool) -> None:
     if not associations.is_known(session, received.association_id):
         associations.opened(
             session,
@@ -148,7 +156,7 @@ def _touch_association(session: Session, received: ReceivedInstance, listener: s
             called_ae_title=received.called_ae_title,
             peer_address=received.peer_address,
         )
-    associations.delivered(session, received.association_id, received.study_uid)
+    associations.delivered(session, received.association_id, received.study_uid, own=own)
 
 
 def _check(identity: datastream.Identity, sop_class_uid: str, sop_instance_uid: str) -> None:
@@ -160,6 +168,13 @@ def _check(identity: datastream.Identity, sop_class_uid: str, sop_instance_uid: 
         raise WrongSopClass("the data set is of another SOP class than the request")
     if identity.sop_instance_uid != sop_instance_uid:
         raise WrongSopClass("the data set is another instance than the request")
+
+
+def _asked_for(received: ReceivedInstance) -> ReceivedInstance:
+    """Mark what the node's own C-MOVE brought. Raises NotAskedFor for more than was asked: it must not be routed."""
+    if not received.manufacturer_own:
+        raise NotAskedFor("not what this node asked for")
+    return replace(received, asked_for=True)
 
 
 def _received(

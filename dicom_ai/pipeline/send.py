@@ -38,10 +38,13 @@ from dicom_ai.errors import (
     SopClassRefused,
     TooLarge,
 )
-from dicom_ai.storage import deliveries, holds, outbox, results
+from dicom_ai.storage import deliveries, holds, outbox, results, transfers
 from dicom_ai.storage.database import Database, Session
 from dicom_ai.storage.holds import HELD_AGAIN_S, LOOKED_AT, HoldKind, NewHold
 from dicom_ai.storage.outbox import OutboxState, Turn
+
+PURPOSE = "is it the same patient there"
+"""What the audit trail says that a destination is asked for."""
 
 log = structlog.get_logger()
 
@@ -88,6 +91,7 @@ def run(sender: Sender, turn: Turn) -> int:
         for delivery, answer in pairs:
             if delivery.id not in replaced:  # what is replaced is noted already
                 _record(session, sender, turn, delivery, answer.error)
+        transfers.sent(session, turn.destination, [delivery for delivery, answer in pairs if answer.delivered])
         if any(answer.delivered for answer in answers):
             outbox.hurry(session, turn)
         outbox.end(session, turn)
@@ -121,6 +125,9 @@ def ask_again(sender: Sender) -> bool:
         there, _ = _asked(destination, check, [hold.study_uid])
     except (PeerUnavailable, ConfigError):
         return True
+    if there is not None:
+        with sender.database.write() as session:
+            transfers.queried(session, "sender", destination, there, purpose=PURPOSE)
     if there is None or not disagreement(hold.detail.get("here", {}), there[hold.study_uid], check):
         why = "the destination knows the study as the node does" if there else "the destination is not asked any more"
         with sender.database.write() as session:
@@ -135,6 +142,8 @@ def _cleared(sender: Sender, turn: Turn, destination: Destination) -> tuple[outb
     identities = {item.id: _identity(sender.path(item.path)) for item in turn.deliveries} if there is not None else {}
     cleared = []
     with sender.database.write() as session:
+        if there is not None:
+            transfers.queried(session, "sender", destination, there, purpose=PURPOSE)
         for delivery in turn.deliveries:
             said = asked
             if there is not None and not holds.is_released(session, HoldKind.DESTINATION, delivery.id):
@@ -148,6 +157,7 @@ def _cleared(sender: Sender, turn: Turn, destination: Destination) -> tuple[outb
                 outbox.put_back(session, delivery)
             else:
                 cleared.append(delivery)
+        transfers.begun(session, destination.name, cleared)
     return tuple(cleared)
 
 
@@ -282,7 +292,7 @@ def _record(
         outbox.sent(session, delivery.id)
     elif isinstance(error, PermanentRefusal):
         outbox.stop(session, delivery.id, OutboxState.REFUSED, error=str(error))
-    elif at - delivery.queued_at > sender.retries.give_up_s:
+    elif sender.retries.are_over(attempts=delivery.attempts + 1, since_s=at - delivery.queued_at):
         outbox.stop(session, delivery.id, OutboxState.FAILED, error=f"given up: {error}")
     else:
         attempts = min(item.attempts for item in turn.deliveries) + 1

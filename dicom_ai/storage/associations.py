@@ -42,14 +42,14 @@ def is_known(session: Session, association_id: str) -> bool:
     return session.get(AssociationRow, association_id) is not None
 
 
-def delivered(session: Session, association_id: str, study_uid: str) -> None:
-    """Note that an association delivered an image of a study; belongs in the transaction that records the image."""
+def delivered(session: Session, association_id: str, study_uid: str, *, own: bool = False) -> None:
+    """Note that an association delivered an image of a study; belongs in the transaction that records the image.
+
+    own: the node made it: no image of the study is to be expected for that.
+    """
     at = now(session)
-    session.execute(
-        sa.update(AssociationRow)
-        .where(AssociationRow.id == association_id)
-        .values(study_uid=study_uid, beat_at=at, images=AssociationRow.images + 1)
-    )
+    news = {} if own else {"study_uid": study_uid, "images": AssociationRow.images + 1}
+    session.execute(sa.update(AssociationRow).where(AssociationRow.id == association_id).values(beat_at=at, **news))
     known = session.get(AssociationStudyRow, (association_id, study_uid))
     if known is None:
         known = AssociationStudyRow(association_id=association_id, study_uid=study_uid, images=0, last_at=at)

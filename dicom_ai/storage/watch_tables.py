@@ -86,3 +86,18 @@ class DeviceRow(Table):
     device: Mapped[str]
     best: Mapped[str]
     since: Mapped[float]
+
+
+class CallerRow(Table):
+    """Who called the node: when it was last let in, sent a C-ECHO, and was rejected, and why that.
+
+    calling_ae_title: "" where it is not known, as for a TLS handshake that failed.
+    """
+
+    __tablename__ = "callers"
+    calling_ae_title: Mapped[str] = mapped_column(NAME, primary_key=True)
+    address: Mapped[str] = mapped_column(sa.String(64), primary_key=True)
+    called_at: Mapped[float | None]
+    verified_at: Mapped[float | None]
+    rejected_at: Mapped[float | None]
+    reason: Mapped[str]

@@ -19,12 +19,15 @@ from dicom_ai.audit_feed import feed
 from dicom_ai.errors import ConfigError, Unavailable
 from dicom_ai.pipeline import confirm
 from dicom_ai.pipeline.confirm import Confirmer
-from dicom_ai.storage import signs
+from dicom_ai.storage import signs, transfers
 from dicom_ai.worker.owners import new_owner
 from dicom_ai.worker.unexpected import describe
 
 CONFIRM_EVERY_S = 10.0
 """How often destinations are asked whether they have what they took, where something new was sent."""
+
+RECEIVED_EVERY_S = 30.0
+"""How often the audit trail is told of images that came."""
 
 log = structlog.get_logger()
 
@@ -49,6 +52,7 @@ class Rounds:
         rounds = (
             Round("alarms", app.settings.alarms.every_s, lambda: watch.run(app.watch, owner)),
             Round("confirm", CONFIRM_EVERY_S, lambda: confirm.run(confirmer, owner)),
+            Round("received", RECEIVED_EVERY_S, lambda: _tell_received(app, owner)),
             *(
                 Round(f"audit-{name}", app.settings.audit.every_s, partial(_feed_audit, app, name, owner))
                 for name in app.audit_outlets
@@ -84,6 +88,11 @@ class Rounds:
             except Exception as error:  # noqa: BLE001 - one of the three places: nobody would see that a round ended
                 log.error("a round failed", round=one.name, **describe(error).fields)
             self._stopped.wait(one.every_s)
+
+
+def _tell_received(app: App, owner: str) -> None:
+    with app.database.write() as session:
+        transfers.tell_received(session, owner)
 
 
 def _feed_audit(app: App, outlet: str, owner: str) -> None:

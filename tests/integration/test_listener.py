@@ -24,9 +24,9 @@ from structlog.testing import capture_logs
 
 from dicom_ai.dicom.uids import new_uid
 from dicom_ai.dimse import scu
-from dicom_ai.errors import PermanentRefusal
+from dicom_ai.errors import PeerUnavailable, PermanentRefusal
 from dicom_ai.settings import Peer, Tls
-from dicom_ai.storage import associations
+from dicom_ai.storage import associations, audit, callers
 from tests import builders
 from tests.integration.certificates import Certificates, make_certificates
 from tests.integration.listening import (
@@ -494,3 +494,64 @@ def _wait_until(condition, timeout_s: float = 10) -> None:
             return
         waiting.wait(0.02)
     raise AssertionError("it did not happen in time")
+
+
+# Who called
+
+
+def contacts(running: Running) -> list[callers.Contact]:
+    with running.database.read() as session:
+        return list(callers.contacts(session))
+
+
+def rejections(running: Running) -> list[audit.AuditEvent]:
+    with running.database.read() as session:
+        return [event for event in audit.events(session) if event.action == "association rejected"]
+
+
+def test_a_c_echo_of_a_peer_is_noted(running: Running):
+    echo(running.port)
+
+    (contact,) = contacts(running)
+    assert (contact.calling_ae_title, contact.address) == (CALLING, "127.0.0.1")
+    assert contact.verified_at is not None
+    assert contact.rejected_at is None
+
+
+def test_a_stranger_is_in_the_audit_trail_once_and_counted_when_the_node_stops(tmp_path: Path):
+    with listening(tmp_path) as node:
+        for _ in range(3):
+            with pytest.raises(PermanentRefusal):
+                echo(node.port, calling="STRANGER")
+        at_first = [event.detail["times"] for event in rejections(node)]
+        node.listener.stop(grace_s=1)
+        in_the_end = [event.detail for event in rejections(node)]
+
+    reason = "calling AE title or address is not a configured peer"
+    assert at_first == [1]
+    assert in_the_end == [
+        {"calling_ae_title": "STRANGER", "because": reason, "times": times} for times in (1, 2)
+    ]  # the first, and the two after it
+    assert [contact.called_at for contact in contacts(node)] == [None]
+
+
+def test_a_handshake_that_failed_is_in_log_and_audit_trail_and_a_port_check_is_not(
+    tls_node: Running, certificates: Certificates
+):
+    socket.create_connection(("127.0.0.1", tls_node.listener.tls_port)).close()
+    with capture_logs() as lines, pytest.raises(PeerUnavailable):
+        scu.c_echo(over_tls(tls_node, certificates, with_certificate=False), timeouts=scu.Timeouts(acse_s=3))
+    _wait_until(lambda: rejections(tls_node))
+
+    (event,) = rejections(tls_node)
+    assert event.subject == "node 127.0.0.1"
+    assert event.detail["because"] == "TLS handshake failed: peer did not return a certificate"
+    assert [line["reason"] for line in lines if line["event"] == "association rejected"] == [event.detail["because"]]
+
+
+def test_dicom_without_tls_on_the_tls_port_is_named_as_that(tls_node: Running):
+    with pytest.raises(PeerUnavailable):
+        scu.c_echo(scu.RemoteAe("127.0.0.1", tls_node.listener.tls_port, CALLED, CALLING))
+    _wait_until(lambda: rejections(tls_node))
+
+    assert rejections(tls_node)[0].detail["because"] == "TLS handshake failed: wrong version number"

@@ -40,8 +40,17 @@ SCHEMA: Mapping[str, tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]] =
     "ParticipantObjectIdentification": (
         ("ParticipantObjectID",),
         ("ParticipantObjectTypeCode", "ParticipantObjectTypeCodeRole"),
-        ("ParticipantObjectIDTypeCode", "ParticipantObjectName", "ParticipantObjectDetail"),
+        (
+            "ParticipantObjectIDTypeCode",
+            "ParticipantObjectName",
+            "ParticipantObjectQuery",
+            "ParticipantObjectDetail",
+            "ParticipantObjectDescription",
+        ),
     ),
+    "ParticipantObjectQuery": ((), (), ()),
+    "ParticipantObjectDescription": ((), (), ("SOPClass",)),
+    "SOPClass": (("NumberOfInstances",), ("UID",), ()),
     "ParticipantObjectName": ((), (), ()),
     "ParticipantObjectDetail": (("type", "value"), (), ()),
     "EventID": CODED,
@@ -98,7 +107,60 @@ def test_every_message_is_as_the_schema_has_it(action: str, subject: str) -> Non
 
     assert root.tag == "AuditMessage"
     assert all(root.find(name) is not None for name in SCHEMA["AuditMessage"][2])
+    assert all(
+        (one.find("ParticipantObjectName") is None) != (one.find("ParticipantObjectQuery") is None)
+        for one in root.iter("ParticipantObjectIdentification")
+    )
     check(root)
+
+
+def roles(root: Element) -> dict[str, list[str]]:
+    """Return the codes of the roles of every participant."""
+    return {
+        one.get("UserID") or "": [code.get("csd-code") or "" for code in one.findall("RoleIDCode")]
+        for one in root.iter("ActiveParticipant")
+    }
+
+
+def test_images_that_came_name_who_sent_them_how_many_and_from_where() -> None:
+    received = AuditEvent(
+        7, 1.0, "PACS", "images received", "study 1.2.3", {"address": "192.0.2.7", "images": 20, "associations": 20}
+    )
+    root = ElementTree.fromstring(as_message(received, NODE))
+
+    sender = root.find("ActiveParticipant")
+    assert sender is not None
+    assert sender.attrib == {
+        "UserID": "PACS",
+        "UserIsRequestor": "true",
+        "AlternativeUserID": "AETITLES=PACS",
+        "NetworkAccessPointID": "192.0.2.7",
+        "NetworkAccessPointTypeCode": "2",
+    }
+    assert roles(root) == {"PACS": ["110153"], NODE: ["110150", "110152"]}  # source; application, destination
+    assert [one.get("NumberOfInstances") for one in root.iter("SOPClass")] == ["20"]
+
+
+@pytest.mark.parametrize("action", ["sending begun", "results sent", "queried"])
+def test_what_goes_out_names_where_to(action: str) -> None:
+    root = ElementTree.fromstring(as_message(event(action, "study 1.2.3", {"destination": "pacs"}), NODE))
+
+    assert roles(root) == {"anna": [], NODE: ["110150", "110153"], "pacs": ["110152"]}
+
+
+def test_a_query_says_what_was_asked() -> None:
+    detail = {"destination": "pacs", "kind": "c_store", "purpose": "is it the same patient there"}
+    root = ElementTree.fromstring(as_message(event("queried", "study 1.2.3", detail), NODE))
+
+    query = root.findall("ParticipantObjectIdentification")[-1]
+    assert query.get("ParticipantObjectID") == "1.2.840.10008.5.1.4.1.2.2.1"  # Study Root, FIND
+    assert base64.b64decode(query.findtext("ParticipantObjectQuery") or "") == b"StudyInstanceUID=1.2.3"
+
+
+def test_a_backup_leaves_the_node_as_a_file() -> None:
+    root = ElementTree.fromstring(as_message(event("backed up", "revision 0015", {"file": "/media/a.tar"}), NODE))
+
+    assert roles(root) == {"anna": [], NODE: ["110150", "110153"], "/media/a.tar": ["110154"]}
 
 
 def test_a_list_of_studies_names_each_of_them() -> None:

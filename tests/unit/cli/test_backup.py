@@ -54,7 +54,7 @@ def assert_same(database: Database, folder: Path) -> None:
     assert (folder / "received" / "1" / "x").read_bytes() == b"an image"
     assert schema.drift(database) == []
     with database.read() as session:
-        assert [event.action for event in audit.events(session)] == ["rules saved", "paused"]
+        assert [event.action for event in audit.events(session)] == ["rules saved", "paused", "restored"]
         assert [pause.why for pause in pauses.all_of(session)] == ["restored from a backup"]
     assert work(database).series_uid == "1.2.1"
     receive(database, 2)  # numbers go on after those that came with the backup
@@ -117,3 +117,14 @@ def test_a_release_is_rolled_back_and_upgraded_again_with_work_in_the_queue(tmp_
     database = Database(f"sqlite:///{tmp_path / 'old' / 'dicom-ai.db'}")
     assert work(database).series_uid == "1.2.1"
     database.close()
+
+
+def test_a_backup_stands_in_the_trail_of_the_node_it_was_made_of(tmp_path: Path) -> None:
+    config = node_with_work(tmp_path / "old")
+    run(backup.command, tmp_path / "b.tar", "--config", config)
+
+    database = Database(f"sqlite:///{tmp_path / 'old' / 'dicom-ai.db'}")
+    with database.read() as session:
+        last = audit.events(session)[-1]
+    database.close()
+    assert (last.action, last.detail) == ("backed up", {"file": str(tmp_path / "b.tar")})
