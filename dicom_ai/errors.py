@@ -10,10 +10,10 @@ DicomAiError
 ├── ConfigError        an administrator: settings, rules, model folders
 │   ├── RuleError          a routing rule is malformed; names the place
 │   └── ModelError         a model folder is incomplete, or its digest is wrong
-└── Unavailable        the world: disk, database, broker or peer; retried later
+└── Unavailable        the world: disk, database, broker or peer; retried later, and uses up no tries
     ├── StorageFull        free space is below the reserve
-    ├── DeviceFull         the memory of the GPU (or of the machine) does not suffice for a model
-    ├── WorkerLost         the process that ran a model ended, or had to be ended
+    ├── DeviceFull         the memory of the GPU (or of the machine) does not suffice for a model: tries are counted
+    ├── WorkerLost         the process that ran a model ended, or had to be ended: losses are counted
     ├── PeerUnavailable    a destination did not answer, or answered "later"
     └── DeliveryUnknown    a destination took the object but its answer was lost
 PermanentRefusal       a destination refused an object for good; a person must look (DicomAiError)

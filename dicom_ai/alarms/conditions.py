@@ -20,6 +20,8 @@ FRIDAY = 4
 RECENT_S = 3 * DAY_S
 """Results that did not arrive alarm for this long; dicom-ai status lists them for ever."""
 
+MOST_REASONS = 3
+
 
 @dataclass(frozen=True, slots=True)
 class Limits:
@@ -133,6 +135,15 @@ def job_failed(node: Node) -> Iterator[Seen]:
         yield Seen("job-failed", model, Level.SERIOUS, f"{number} {what} failed within a day")
 
 
+def work_held_up(node: Node) -> Iterator[Seen]:
+    """Analyses or reports cannot be made until something is mended that has nothing to do with their studies."""
+    found = signs.held_up(node.session)
+    if found:
+        reasons = "; ".join(sorted(found)[:MOST_REASONS])
+        text = f"{sum(found.values())} analyses or reports wait until this is mended: {reasons}"
+        yield Seen("work-held-up", "", Level.SERIOUS, text)
+
+
 def held(node: Node) -> Iterator[Seen]:
     """Results wait for a person."""
     waiting = holds.open_now(node.session)
@@ -179,6 +190,7 @@ CONDITIONS: Mapping[str, Callable[[Node], Iterator[Seen]]] = {
     "result-unconfirmed": result_unconfirmed,
     "device-lost": device_lost,
     "job-failed": job_failed,
+    "work-held-up": work_held_up,
     "held": held,
     "paused": paused,
     "rule-flood": rule_flood,

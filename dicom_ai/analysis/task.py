@@ -10,6 +10,7 @@ from pathlib import Path
 
 from dicom_ai.analysis import kept
 from dicom_ai.analysis.series import SeriesAnalysis, analyse_series
+from dicom_ai.dicom.kept_series import kept as kept_images
 from dicom_ai.dicom.kept_series import read_series
 from dicom_ai.domain.study import Series
 from dicom_ai.errors import DeviceFull, ModelError
@@ -38,7 +39,8 @@ def do(task: Task, models: Models, *, ways: Sequence[Way] = WAYS) -> str:
     Raises RejectedInput (the images), ModelError (the model), Unavailable (the disk, or no memory in any way).
     """
     series = read_series(task.study_uid, task.series_uid, task.paths)
-    analysis = analyse_within_memory(series, models, task.model, rule=task.rule, ways=ways)
+    with kept_images(task.paths):
+        analysis = analyse_within_memory(series, models, task.model, rule=task.rule, ways=ways)
     with folders.new_folder(task.folder) as folder:
         kept.save(analysis, folder)
     return analysis.otherwise

@@ -1,7 +1,8 @@
 """A claimed job: have its series analysed and kept for the report. Who does that is handed in.
 
 A job whose process ended, or took too long, counts as lost like one whose worker died: another process tries it
-once more, then it is parked with the reason.
+once more, then it is parked with the reason. One for which there is no memory is tried some times. What has nothing
+to do with the study (disk, database, model folder) uses up none of its tries: it waits until that is mended.
 """
 
 from collections.abc import Callable
@@ -13,7 +14,7 @@ import structlog
 from dicom_ai.analysis.task import Task
 from dicom_ai.domain.job import Job, JobState
 from dicom_ai.domain.retries import Retries
-from dicom_ai.errors import DicomAiError, RejectedInput, Unavailable, WorkerLost
+from dicom_ai.errors import ConfigError, DeviceFull, DicomAiError, RejectedInput, Unavailable, WorkerLost
 from dicom_ai.storage import folders, jobs, studies
 from dicom_ai.storage.database import Database
 
@@ -40,7 +41,8 @@ class Analyst:
 def run(analyst: Analyst, job: Job) -> JobState:
     """Do a claimed analysis and end the claim; return the state the job is in then.
 
-    refused: the images; failed: something broke; queued: something was unavailable, and it is tried again.
+    refused: the images; failed: something broke; queued: something was unavailable, and it is tried again. Raises
+    Unavailable where the database takes no word of it.
     """
     try:
         otherwise = analyst.do(_task(analyst, job))
@@ -48,8 +50,10 @@ def run(analyst: Analyst, job: Job) -> JobState:
         return _end(analyst, job, JobState.REFUSED, str(error))
     except WorkerLost as error:
         return _lose(analyst, job, str(error))
-    except Unavailable as error:
-        return _retry(analyst, job, str(error))
+    except DeviceFull as error:
+        return _put_back(analyst, job, jobs.retry, str(error))
+    except (Unavailable, ConfigError) as error:
+        return _put_back(analyst, job, jobs.wait, str(error))
     except DicomAiError as error:
         return _end(analyst, job, JobState.FAILED, str(error))
     return _end(analyst, job, JobState.DONE, otherwise)
@@ -76,14 +80,11 @@ def _lose(analyst: Analyst, job: Job, reason: str) -> JobState:
     return state
 
 
-def _retry(analyst: Analyst, job: Job, reason: str) -> JobState:
-    if job.attempts >= analyst.retries.maximum:
-        return _end(analyst, job, JobState.FAILED, f"given up after {job.attempts} tries: {reason}")
-    delay_s = analyst.retries.delay_s(job.attempts)
+def _put_back(analyst: Analyst, job: Job, how: Callable[..., JobState], reason: str) -> JobState:
     with analyst.database.write() as session:
-        held = jobs.retry(session, job, delay_s=delay_s, reason=reason)
-    log.warning("analysis postponed", job_id=job.id, delay_s=delay_s, reason=reason, held=held)
-    return JobState.QUEUED
+        state: JobState = how(session, job, analyst.retries, reason=reason)
+    log.warning("analysis postponed", job_id=job.id, model=job.model, state=state.value, reason=reason)
+    return state
 
 
 def _end(analyst: Analyst, job: Job, state: JobState, reason: str) -> JobState:

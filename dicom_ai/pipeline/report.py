@@ -33,7 +33,7 @@ from dicom_ai.domain.study import Series
 from dicom_ai.domain.verdict import USUAL, Thresholds, Verdict
 from dicom_ai.errors import DicomAiError, RejectedInput, Unavailable
 from dicom_ai.routing.anatomy_score import ordered_as_spine
-from dicom_ai.storage import folders, holds, jobs, outbox, results, runs, studies, versions
+from dicom_ai.storage import files, folders, holds, jobs, outbox, results, runs, studies, versions
 from dicom_ai.storage.database import Database, Session
 from dicom_ai.storage.holds import HoldKind, NewHold
 from dicom_ai.storage.runs import Member, ReportTask
@@ -83,7 +83,9 @@ def run(reporter: Reporter, job: Job) -> JobState:
     try:
         return _report(reporter, job)
     except Unavailable as error:
-        return _retry(reporter, job, str(error))
+        return _wait(reporter, job, str(error))
+    except OSError as error:
+        return _wait(reporter, job, str(files.unavailable(error)))
     except DicomAiError as error:
         return fail(reporter.database, job, str(error))
 
@@ -224,10 +226,9 @@ def _note(identity: ResultIdentity, replaced: Sequence[ResultObject], report: St
     return saved(note, identity, out / f"note-{identity.sop_instance_uid}.dcm")
 
 
-def _retry(reporter: Reporter, job: Job, reason: str) -> JobState:
-    if job.attempts >= reporter.retries.maximum:
-        return fail(reporter.database, job, f"given up after {job.attempts} tries: {reason}")
+def _wait(reporter: Reporter, job: Job, reason: str) -> JobState:
+    """Put the report back until disk and database are better; they are no fault of the study."""
     with reporter.database.write() as session:
-        held = jobs.retry(session, job, delay_s=reporter.retries.delay_s(job.attempts), reason=reason)
-    log.warning("report postponed", job_id=job.id, run_id=job.run_id, reason=reason, held=held)
-    return JobState.QUEUED
+        state = jobs.wait(session, job, reporter.retries, reason=reason)
+    log.warning("report postponed", job_id=job.id, run_id=job.run_id, state=state.value, reason=reason)
+    return state

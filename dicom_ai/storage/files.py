@@ -30,6 +30,13 @@ def free_bytes(folder: Path) -> int:
     return disk.f_bavail * disk.f_frsize
 
 
+def unavailable(error: OSError) -> Unavailable:
+    """Return what an error of the disk means: full, or away."""
+    reason = os.strerror(error.errno) if error.errno else type(error).__name__
+    kind = StorageFull if error.errno in FULL else Unavailable
+    return kind(f"file store: {reason}")
+
+
 class FileStore:
     """A folder of kept files.
 
@@ -84,7 +91,7 @@ class FileStore:
             _synchronise_folder(target.parent)
         except OSError as error:
             part.discard()
-            raise _unavailable(error) from error
+            raise unavailable(error) from error
         except Unavailable:
             part.discard()
             raise
@@ -151,7 +158,7 @@ class PartFile:
         try:
             self._descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600)
         except OSError as error:
-            self._trouble = _unavailable(error)
+            self._trouble = unavailable(error)
         self._removal = weakref.finalize(self, _remove, self._descriptor, path)
 
     @property
@@ -203,7 +210,7 @@ class PartFile:
                 self.size_bytes += written
                 data = data[written:]
         except OSError as error:
-            self._fail(_unavailable(error))
+            self._fail(unavailable(error))
         except Unavailable as error:
             self._fail(error)
 
@@ -241,9 +248,3 @@ def _synchronise_folder(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-
-
-def _unavailable(error: OSError) -> Unavailable:
-    reason = os.strerror(error.errno) if error.errno else type(error).__name__
-    kind = StorageFull if error.errno in FULL else Unavailable
-    return kind(f"file store: {reason}")

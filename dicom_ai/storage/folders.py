@@ -7,14 +7,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from dicom_ai.errors import Unavailable
+from dicom_ai.storage.files import unavailable
 
 
 @contextmanager
 def new_folder(final: Path) -> Iterator[Path]:
     """Yield an empty folder that becomes `final`, durable and whole, at the end; on an error nothing is left of it.
 
-    A folder that a killed attempt left under the same name is replaced. Raises Unavailable when the disk fails.
+    A folder that a killed attempt left under the same name is replaced. Raises StorageFull or Unavailable when the disk
+    fails.
     """
     aside = _made(final)
     try:
@@ -25,7 +26,7 @@ def new_folder(final: Path) -> Iterator[Path]:
         aside.rename(final)
         _synchronise_entry(final.parent)
     except OSError as error:
-        raise Unavailable(f"{final.name}: {error.strerror or error}") from error
+        raise unavailable(error) from error
     finally:
         shutil.rmtree(aside, ignore_errors=True)
 
@@ -40,7 +41,7 @@ def _made(final: Path) -> Path:
         final.parent.mkdir(parents=True, exist_ok=True)
         return Path(tempfile.mkdtemp(prefix=f".{final.name}-", dir=final.parent))
     except OSError as error:
-        raise Unavailable(f"{final.name}: {error.strerror or error}") from error
+        raise unavailable(error) from error
 
 
 def _synchronise(folder: Path) -> None:

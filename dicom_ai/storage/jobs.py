@@ -8,6 +8,7 @@ enough goes before what is urgent and has just come: nothing waits for ever.
 """
 
 import hashlib
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
@@ -16,16 +17,24 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from dicom_ai.domain.job import FINISHED, NEXT, Job, JobKind, JobState
+from dicom_ai.domain.retries import Retries
 from dicom_ai.storage.database import now
 from dicom_ai.storage.tables import AttemptRow, JobRow
 
 QUEUES: dict[JobKind, str] = {JobKind.ANALYSE: "gpu", JobKind.REPORT: "io"}
 """Kind of job -> the queue its workers listen to. Sending is not a job: see outbox.py."""
 
+LONGEST_WAIT_S = 300.0
+"""What waits for disk, database or a model folder looks at least so often whether it is back."""
+
 POINT_S = 60.0
 """A job with one point more of priority is done as if it had been queued so much earlier."""
 
 STOPPED = "its worker stopped"
+
+RETRY, WAITED = "retry", "waited"
+"""How an attempt ended that is made again: the work may be the cause, or the world was and none of its tries is used.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,21 +158,27 @@ def finish(session: Session, job: Job, state: JobState, *, reason: str = "") -> 
     return held
 
 
-def retry(session: Session, job: Job, *, delay_s: float, reason: str) -> bool:
-    """Put a claimed job back for later; False when it was taken away meanwhile."""
-    held = _update_claimed(
-        session,
-        job,
-        state=JobState.QUEUED,
-        reason=reason,
-        owner=None,
-        lease_until=None,
-        available_at=now(session) + delay_s,
-        token_at=None,
-    )
-    if held:
-        _end_attempt(session, job.id, job.attempts, "retry")
-    return held
+def retry(session: Session, job: Job, retries: Retries, *, reason: str) -> JobState:
+    """Put back a claimed job that may itself be why it did not succeed, as often as retries allow; then it failed.
+
+    Returns the state it is in then; SUPERSEDED, and nothing changes, when it was taken away meanwhile.
+    """
+    tries = _ended_so(session, job, RETRY) + 1
+    if tries < retries.maximum:
+        held = _put_back(session, job, RETRY, delay_s=retries.delay_s(tries), reason=reason)
+        return JobState.QUEUED if held else JobState.SUPERSEDED
+    held = finish(session, job, JobState.FAILED, reason=f"given up after {tries} tries: {reason}")
+    return JobState.FAILED if held else JobState.SUPERSEDED
+
+
+def wait(session: Session, job: Job, retries: Retries, *, reason: str) -> JobState:
+    """Put back a claimed job until the world is better: disk, database, model folder. It is tried for ever.
+
+    Returns the state it is in then; SUPERSEDED, and nothing changes, when it was taken away meanwhile.
+    """
+    delay_s = min(retries.delay_s(_ended_so(session, job, WAITED) + 1), LONGEST_WAIT_S)
+    held = _put_back(session, job, WAITED, delay_s=delay_s, reason=reason)
+    return JobState.QUEUED if held else JobState.SUPERSEDED
 
 
 def lose(session: Session, job: Job, *, maximum_lost: int, reason: str) -> JobState:
@@ -177,6 +192,20 @@ def lose(session: Session, job: Job, *, maximum_lost: int, reason: str) -> JobSt
     _lose(session, row, maximum_lost=maximum_lost, reason=reason)
     session.flush()
     return JobState(row.state)
+
+
+def spare(session: Session, lease_s: float, *, dead_owners: Sequence[str]) -> int:
+    """Give workers whose lease ran out while nobody could have seen them alive another one; return how many jobs.
+
+    dead_owners: those that are known to be gone get none.
+    """
+    at = now(session)
+    result = session.execute(
+        sa.update(JobRow)
+        .where(JobRow.state == JobState.RUNNING, JobRow.lease_until < at, JobRow.owner.not_in(dead_owners))
+        .values(lease_until=at + lease_s)
+    )
+    return cast(sa.CursorResult, result).rowcount
 
 
 def sweep(session: Session, *, maximum_lost: int, dead_owners: Sequence[str] = ()) -> Swept:
@@ -296,6 +325,29 @@ def finishes(session: Session) -> Mapping[int, int]:
         .group_by(AttemptRow.job_id)
     )
     return {job_id: number for job_id, number in session.execute(query)}
+
+
+def _ended_so(session: Session, job: Job, outcome: str) -> int:
+    """Return how many attempts ended so since the job was queued, or a person gave it another chance."""
+    query = sa.select(AttemptRow.outcome).where(AttemptRow.job_id == job.id).order_by(AttemptRow.number.desc())
+    since = itertools.takewhile(lambda ended: ended not in FINISHED, session.scalars(query))
+    return sum(ended == outcome for ended in since)
+
+
+def _put_back(session: Session, job: Job, outcome: str, *, delay_s: float, reason: str) -> bool:
+    held = _update_claimed(
+        session,
+        job,
+        state=JobState.QUEUED,
+        reason=reason,
+        owner=None,
+        lease_until=None,
+        available_at=now(session) + delay_s,
+        token_at=None,
+    )
+    if held:
+        _end_attempt(session, job.id, job.attempts, outcome)
+    return held
 
 
 def _key(new: NewJob, generation: int) -> str:

@@ -7,17 +7,19 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import sqlalchemy as sa
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, aliased
 
 from dicom_ai.domain.job import JobState
 from dicom_ai.domain.run import RunState
 from dicom_ai.storage import holds, pauses
 from dicom_ai.storage.database import now
+from dicom_ai.storage.jobs import WAITED
 from dicom_ai.storage.outbox import PENDING, OutboxState
 from dicom_ai.storage.retention import STUCK
 from dicom_ai.storage.tables import (
     AssociationRow,
     AssociationStudyRow,
+    AttemptRow,
     DecisionRow,
     DestinationRow,
     JobRow,
@@ -182,6 +184,22 @@ def failed_jobs(session: Session, *, since: float) -> Mapping[str, int]:
         .group_by(JobRow.model)
     )
     return {model or "report": number for model, number in session.execute(query)}
+
+
+def held_up(session: Session) -> Mapping[str, int]:
+    """Return what jobs wait for that has nothing to do with their studies, and how many do.
+
+    A job counts when the same kept it from being done twice in a row: once may be the blink of an eye.
+    """
+    last, before = aliased(AttemptRow), aliased(AttemptRow)
+    query = (
+        sa.select(JobRow.reason, sa.func.count())
+        .join(last, sa.and_(last.job_id == JobRow.id, last.number == JobRow.attempts))
+        .join(before, sa.and_(before.job_id == JobRow.id, before.number == JobRow.attempts - 1))
+        .where(JobRow.state == JobState.QUEUED, last.outcome == WAITED, before.outcome == WAITED)
+        .group_by(JobRow.reason)
+    )
+    return {reason: number for reason, number in session.execute(query)}
 
 
 def note_devices(session: Session, host: str, devices: Mapping[str, str], *, wanted: str) -> None:

@@ -43,6 +43,7 @@ class Clock:
         self._ring = ring
         self._retained_at = float("-inf")
         self._ahead_s: float | None = None
+        self._swept_at = float("-inf")
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, name="clock", daemon=True)
 
@@ -116,9 +117,17 @@ class Clock:
                 return
 
     def _sweep(self) -> None:
+        """Put back what dead workers held.
+
+        After a time in which this clock did not see the database, perhaps no worker did: they get one lease more.
+        """
+        timing = self._app.settings.timing
         with self._app.database.write() as session:
             dead = owners.dead({*jobs.owners(session), *outbox.owners(session)})
             outbox.release_dead(session, dead)
-            swept = jobs.sweep(session, maximum_lost=self._app.settings.timing.maximum_lost, dead_owners=dead)
+            if time.monotonic() - self._swept_at > timing.lease_s / 2:
+                jobs.spare(session, timing.lease_s, dead_owners=dead)
+            swept = jobs.sweep(session, maximum_lost=timing.maximum_lost, dead_owners=dead)
+        self._swept_at = time.monotonic()
         if swept.requeued or swept.parked:
             log.warning("workers stopped", requeued=list(swept.requeued), parked=list(swept.parked))

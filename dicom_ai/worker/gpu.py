@@ -11,13 +11,13 @@ import structlog
 from dicom_ai.analysis.task import WAYS, WAYS_ON_GPU, Task
 from dicom_ai.app import App
 from dicom_ai.domain.job import Job, JobState
-from dicom_ai.errors import DeviceFull, ModelError, WorkerLost
+from dicom_ai.errors import DeviceFull, ModelError, Unavailable, WorkerLost
 from dicom_ai.inference.predictor import Models
 from dicom_ai.inference.registry import ModelStore
 from dicom_ai.pipeline import analyse
 from dicom_ai.pipeline.analyse import Analyst
 from dicom_ai.storage import jobs
-from dicom_ai.worker.heartbeat import beating
+from dicom_ai.worker.heartbeat import beating, tell
 from dicom_ai.worker.model_process import ModelProcess
 from dicom_ai.worker.owners import new_owner
 from dicom_ai.worker.unexpected import describe
@@ -102,11 +102,20 @@ class GpuWork:
             try:
                 with beating(lambda: self._beat(job), self._app.settings.timing.lease_s):
                     analyse.run(analyst, job)
+            except Unavailable as error:
+                tell(partial(self._wait, job, str(error)), self._stopping)
             except Exception as error:  # noqa: BLE001 - one of the three places: it becomes a job state
                 reason = describe(error)
                 log.error("analysis failed", **reason.fields)
-                with self._app.database.write() as session:
-                    jobs.finish(session, job, JobState.FAILED, reason=reason.text)
+                tell(partial(self._fail, job, reason.text), self._stopping)
+
+    def _wait(self, job: Job, reason: str) -> None:
+        with self._app.database.write() as session:
+            jobs.wait(session, job, self._app.retries, reason=reason)
+
+    def _fail(self, job: Job, reason: str) -> None:
+        with self._app.database.write() as session:
+            jobs.finish(session, job, JobState.FAILED, reason=reason)
 
     def _do(self, process: ModelProcess, task: Task) -> str:
         """Have a task done; the time for loading its model, where that is needed, is not the model's own."""

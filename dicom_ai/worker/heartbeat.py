@@ -1,4 +1,4 @@
-"""A lease kept alive by a thread of its own while work is done."""
+"""A lease kept alive by a thread of its own while work is done, and what becomes of the work told for certain."""
 
 import threading
 from collections.abc import Callable, Iterator
@@ -7,6 +7,8 @@ from contextlib import contextmanager
 import structlog
 
 from dicom_ai.errors import Unavailable
+
+TELL_AGAIN_S = 1.0
 
 log = structlog.get_logger()
 
@@ -32,3 +34,18 @@ def beating(beat: Callable[[], bool], lease_s: float) -> Iterator[None]:
     finally:
         stopped.set()
         thread.join()
+
+
+def tell(write: Callable[[], object], stopped: threading.Event) -> None:
+    """Write what became of a claim; while the database is away, try again until it is back or the worker stops.
+
+    Untold, the claim would run out, and count as a worker that the work took down.
+    """
+    while True:
+        try:
+            write()
+            return
+        except Unavailable as error:
+            log.warning("the end of a claim could not be written", reason=str(error))
+        if stopped.wait(TELL_AGAIN_S):
+            return

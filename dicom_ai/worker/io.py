@@ -1,6 +1,8 @@
 """Queue io: routing, reports and sending. Loads no model."""
 
+import threading
 from collections.abc import Callable
+from functools import partial
 
 import structlog
 
@@ -17,7 +19,7 @@ from dicom_ai.pipeline.route import Router
 from dicom_ai.pipeline.send import Sender
 from dicom_ai.storage import jobs, outbox
 from dicom_ai.storage.outbox import Turn
-from dicom_ai.worker.heartbeat import beating
+from dicom_ai.worker.heartbeat import beating, tell
 from dicom_ai.worker.owners import new_owner
 from dicom_ai.worker.unexpected import describe
 
@@ -34,6 +36,7 @@ class IoWork:
         self._ring_gpu = ring_gpu
         self._lease_s = timing.lease_s
         self.owner = new_owner()
+        self._stopping = threading.Event()
         self._comparer = Comparer(app.database, app.files.path, timing.lease_s)
         self._observer = Observer(
             database=app.database,
@@ -81,6 +84,7 @@ class IoWork:
 
     def stop(self) -> None:
         """Put back what is still being worked on: the process is about to end."""
+        self._stopping.set()
         with self._app.database.write() as session:
             jobs.release(session, self.owner)
 
@@ -110,10 +114,12 @@ class IoWork:
             try:
                 with beating(lambda: self._beat(job), self._lease_s):
                     report.run(self._reporter, job)
+            except Unavailable as error:
+                tell(partial(self._wait, job, str(error)), self._stopping)
             except Exception as error:  # noqa: BLE001 - one of the three places: it becomes a job state
                 reason = describe(error)
                 log.error("report failed", **reason.fields)
-                report.fail(self._app.database, job, reason.text)
+                tell(partial(report.fail, self._app.database, job, reason.text), self._stopping)
         return True
 
     def _send(self) -> bool:
@@ -142,6 +148,10 @@ class IoWork:
         except Exception as error:  # noqa: BLE001 - one of the three places: it is asked again some minutes later
             log.error("asking a destination failed", **describe(error).fields)
             return False
+
+    def _wait(self, job: Job, reason: str) -> None:
+        with self._app.database.write() as session:
+            jobs.wait(session, job, self._app.retries, reason=reason)
 
     def _beat(self, job: Job) -> bool:
         with self._app.database.write() as session:

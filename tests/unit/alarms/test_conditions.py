@@ -9,7 +9,8 @@ import pytest
 from dicom_ai.alarms import conditions
 from dicom_ai.alarms.conditions import CONDITIONS, Limits, Node
 from dicom_ai.domain.job import JobState
-from dicom_ai.storage import associations, decisions, holds, outbox, pauses, rules, signs
+from dicom_ai.domain.retries import Retries
+from dicom_ai.storage import associations, decisions, holds, jobs, outbox, pauses, rules, signs
 from dicom_ai.storage.alarms import Level, Seen
 from dicom_ai.storage.database import Database, Session
 from dicom_ai.storage.decisions import StoredDecision
@@ -275,6 +276,27 @@ def test_a_failed_analysis_alarms_for_a_day(database: Database, clock: Clock) ->
 
     assert now.text == "1 analyses by cord failed within a day"
     assert "job-failed" not in seen(database)
+
+
+def test_work_that_is_held_up_twice_in_a_row_alarms_with_what_to_mend_until_it_is(
+    database: Database, clock: Clock
+) -> None:
+    receive(database)
+    routed(database, CORD)
+    retries = Retries(first_s=30, longest_s=3600, maximum=5, give_up_s=1000)
+    found = []
+    for _ in range(2):
+        with database.write() as session:
+            job = jobs.claim_next(session, "gpu", "w", 60)
+            assert job is not None
+            jobs.wait(session, job, retries, reason="file store: No space left on device")
+        found.append(seen(database).get("work-held-up"))
+        clock.advance(300)
+    work(database)
+
+    text = "1 analyses or reports wait until this is mended: file store: No space left on device"
+    assert found == [None, Seen("work-held-up", "", Level.SERIOUS, text)]
+    assert "work-held-up" not in seen(database)
 
 
 def test_what_waits_for_a_person_alarms_after_half_a_day(database: Database, clock: Clock) -> None:

@@ -1,5 +1,7 @@
+import pytest
+
 from dicom_ai.domain.job import Job, JobState
-from dicom_ai.errors import ModelError, Unavailable
+from dicom_ai.errors import DicomAiError, ModelError, Unavailable
 from dicom_ai.inference.predictor import Way
 from dicom_ai.pipeline import analyse, route
 from dicom_ai.storage import jobs
@@ -36,22 +38,60 @@ def test_images_the_model_refuses_are_refused_with_its_reason(lab: Lab) -> None:
     assert status(lab).reason == "slices are 9 mm apart where 6 are allowed"
 
 
-def test_a_model_that_does_not_load_fails_its_own_jobs(lab: Lab) -> None:
-    lab.predictor = BrightCord(error=ModelError("weights.onnx: SHA-256 differs"))
+@pytest.mark.parametrize("error", [ModelError("weights.onnx: SHA-256 differs"), Unavailable("database: no route")])
+def test_what_is_no_fault_of_the_study_is_waited_for_as_long_as_it_takes(lab: Lab, error: DicomAiError) -> None:
+    lab.predictor = BrightCord(error=error)
+    states = [analyse.run(lab.analyst, claimed(lab))]
+    for _ in range(19):
+        lab.advance(300)  # the longest wait
+        states.append(analyse.run(lab.analyst, lab.claim("gpu")))
+    lab.predictor = BrightCord()
+    lab.advance(300)
 
-    assert analyse.run(lab.analyst, claimed(lab)) is JobState.FAILED
-    assert status(lab).reason == "weights.onnx: SHA-256 differs"
+    assert states == [JobState.QUEUED] * 20
+    assert status(lab).reason == str(error)
+    assert analyse.run(lab.analyst, lab.claim("gpu")) is JobState.DONE
 
 
-def test_what_is_unavailable_is_tried_again_later_and_not_for_ever(lab: Lab) -> None:
-    lab.predictor = BrightCord(error=Unavailable("GPU lost"))
+def test_a_gpu_without_room_for_a_study_is_not_tried_for_ever(lab: Lab) -> None:
+    lab.full = tuple(Way)
     states = [analyse.run(lab.analyst, claimed(lab))]
     for _ in range(2):
         lab.advance(1000)
         states.append(analyse.run(lab.analyst, lab.claim("gpu")))
 
     assert states == [JobState.QUEUED, JobState.QUEUED, JobState.FAILED]
-    assert status(lab).reason == "given up after 3 tries: GPU lost"
+    assert status(lab).reason == "given up after 3 tries: cord: no room for a run on CUDA:0"
+
+
+def test_a_wait_for_the_world_uses_up_no_try_and_a_person_gives_all_of_them_back(lab: Lab) -> None:
+    """Two tries without room, three waits for the disk, a third try; then, asked for again, three more."""
+    troubles = [tuple(Way), tuple(Way), (), (), (), tuple(Way)]
+    job = claimed(lab)
+    states = []
+    for full in troubles:
+        lab.full, lab.predictor = full, BrightCord(error=None if full else Unavailable("file store: full"))
+        states.append(analyse.run(lab.analyst, job))
+        lab.advance(1000)
+        job = lab.claim("gpu") if states[-1] is JobState.QUEUED else job
+    with lab.database.write() as session:
+        jobs.requeue(session, job.id)
+
+    assert states == [JobState.QUEUED] * 5 + [JobState.FAILED]
+    assert analyse.run(lab.analyst, lab.claim("gpu")) is JobState.QUEUED
+
+
+def test_a_volume_that_goes_while_a_series_is_read_refuses_nothing(lab: Lab) -> None:
+    job = claimed(lab)
+    volume = lab.files.root / "received"
+    volume.rename(lab.folder / "away")
+
+    assert analyse.run(lab.analyst, job) is JobState.QUEUED
+    assert status(lab).reason == "file store: a kept image: No such file or directory"
+
+    (lab.folder / "away").rename(volume)
+    lab.advance(300)
+    assert analyse.run(lab.analyst, lab.claim("gpu")) is JobState.DONE
 
 
 def test_a_disk_that_fails_while_the_analysis_is_kept_leaves_nothing_and_is_tried_again(lab: Lab) -> None:

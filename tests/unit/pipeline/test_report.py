@@ -6,7 +6,7 @@ from dicom_ai.domain.destination import Destination
 from dicom_ai.domain.job import JobState
 from dicom_ai.domain.output import Output
 from dicom_ai.domain.verdict import Thresholds
-from dicom_ai.errors import ModelError
+from dicom_ai.errors import DicomAiError
 from dicom_ai.pipeline import analyse, report, route
 from dicom_ai.storage import holds, outbox, results, runs
 from dicom_ai.storage.holds import HoldKind
@@ -107,18 +107,30 @@ def test_a_report_with_what_there_is_says_partial(lab: Lab) -> None:
     assert sorted(states) == ["done", "failed"]
 
 
-def test_a_report_that_keeps_failing_ends_its_run_with_the_reason(lab: Lab) -> None:
+def test_a_report_waits_for_the_disk_as_long_as_it_takes(lab: Lab) -> None:
     analysed(lab)
     lab.broken_disk = True
     states = [reported(lab)]
-    for _ in range(2):
-        lab.advance(1000)
+    for _ in range(9):
+        lab.advance(300)  # the longest wait
         states.append(report.run(lab.reporter, lab.claim("io")))
-    (run,) = lab.look(runs.all_of, STUDY)
+    lab.broken_disk = False
+    lab.advance(300)
 
-    assert states == [JobState.QUEUED, JobState.QUEUED, JobState.FAILED]
-    assert run.state.value == "reported"
-    assert run.reason.startswith("given up after 3 tries")
+    assert states == [JobState.QUEUED] * 10
+    assert report.run(lab.reporter, lab.claim("io")) is JobState.DONE
+
+
+def test_a_report_waits_for_analyses_on_a_volume_that_is_away(lab: Lab) -> None:
+    analysed(lab)
+    analyses = lab.files.root / "analyses"
+    analyses.rename(lab.folder / "away")
+    states = [reported(lab)]
+    (lab.folder / "away").rename(analyses)
+    lab.advance(300)
+    states.append(report.run(lab.reporter, lab.claim("io")))
+
+    assert states == [JobState.QUEUED, JobState.DONE]
 
 
 def kept_here(lab: Lab) -> str | None:
@@ -128,7 +140,7 @@ def kept_here(lab: Lab) -> str | None:
 
 
 def find_nothing(lab: Lab, *, ordered: str) -> None:
-    lab.predictor = BrightCord(error=ModelError("weights.onnx: SHA-256 differs"))
+    lab.predictor = BrightCord(error=DicomAiError("the model gives two cords"))
     analysed(lab, ordered=ordered)
     reported(lab)
 

@@ -38,7 +38,7 @@ def test_what_a_killed_attempt_left_is_replaced(tmp_path: Path) -> None:
 def test_a_disk_that_fails_is_unavailable(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
 
-    with pytest.raises(Unavailable, match="1-1: "), folders.new_folder(tmp_path / "file" / "1-1"):
+    with pytest.raises(Unavailable, match="file store: File exists"), folders.new_folder(tmp_path / "file" / "1-1"):
         pass
 
 

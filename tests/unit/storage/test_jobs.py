@@ -2,12 +2,15 @@ import pytest
 import sqlalchemy as sa
 
 from dicom_ai.domain.job import NEXT, Job, JobKind, JobState
+from dicom_ai.domain.retries import Retries
 from dicom_ai.errors import Unavailable
 from dicom_ai.storage import jobs
 from dicom_ai.storage.database import Database
 from dicom_ai.storage.jobs import NewJob
 from dicom_ai.storage.tables import RunRow, StudyRow
 from tests.unit.storage.conftest import Clock
+
+RETRIES = Retries(first_s=30, longest_s=3600, maximum=5, give_up_s=1000)
 
 
 @pytest.fixture
@@ -40,6 +43,11 @@ def claim(database: Database, owner: str = "w1") -> Job:
         job = jobs.claim_next(session, "gpu", owner, 60)
     assert job is not None
     return job
+
+
+def due(database: Database) -> bool:
+    with database.write() as session:
+        return bool(jobs.take_due(session, token_gap_s=0))
 
 
 def state(database: Database, job_id: int) -> JobState:
@@ -191,11 +199,42 @@ def test_a_retry_waits_its_time(database: Database, run_id: int, clock: Clock) -
     with database.write() as session:
         job = jobs.claim_next(session, "gpu", "w1", 60)
         assert job is not None
-        assert jobs.retry(session, job, delay_s=30, reason="disk full")
+        assert jobs.retry(session, job, RETRIES, reason="no room") is JobState.QUEUED
         assert jobs.claim_next(session, "gpu", "w1", 60) is None
-    clock.advance(30)
+    clock.advance(36)  # 30 s, give or take a fifth
 
     assert claim(database).attempts == 2
+
+
+def test_what_waits_for_the_world_is_looked_at_every_five_minutes(
+    database: Database, run_id: int, clock: Clock
+) -> None:
+    queue(database, new(run_id))
+    waits_s = []
+    for _ in range(8):
+        job, since = claim(database), clock.at
+        with database.write() as session:
+            jobs.wait(session, job, RETRIES, reason="disk full")
+        while not due(database):
+            clock.advance(1)
+        waits_s.append(clock.at - since)
+
+    assert 24 <= waits_s[0] <= 37
+    assert waits_s == sorted(waits_s)
+    assert waits_s[-3:] == [300] * 3
+
+
+def test_a_worker_that_could_not_be_seen_gets_one_lease_more(database: Database, run_id: int, clock: Clock) -> None:
+    """The database was away for longer than a lease: nobody could show life, the dead least of all."""
+    queue(database, new(run_id, "a"), new(run_id, "b"))
+    alive, dead = claim(database, "alive"), claim(database, "dead")
+    clock.advance(600)
+    with database.write() as session:
+        assert jobs.spare(session, 60, dead_owners=["dead"]) == 1
+        assert jobs.sweep(session, maximum_lost=2, dead_owners=["dead"]).requeued == (dead.id,)
+    clock.advance(61)
+    with database.write() as session:
+        assert jobs.sweep(session, maximum_lost=2).requeued == (alive.id,)
 
 
 def test_a_token_goes_out_once_per_gap(database: Database, run_id: int, clock: Clock) -> None:

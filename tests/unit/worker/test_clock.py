@@ -2,17 +2,19 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 
 from dicom_ai.app import App, open_app, prepare
-from dicom_ai.domain.job import JobState
+from dicom_ai.domain.job import Job, JobState
 from dicom_ai.domain.received import ReceivedInstance
 from dicom_ai.domain.run import Request, Wanted
 from dicom_ai.errors import Unavailable
 from dicom_ai.settings import Settings, Storage, Timing
 from dicom_ai.storage import jobs, runs, studies
+from dicom_ai.storage.tables import JobRow
 from dicom_ai.worker.clock import Clock
 
-QUICK = Timing(series_quiet_s=0.001, study_quiet_s=0.001, token_gap_s=100, lease_s=0.001, maximum_lost=1)
+QUICK = Timing(series_quiet_s=0.001, study_quiet_s=0.001, token_gap_s=100, lease_s=60, maximum_lost=1)
 
 
 @pytest.fixture
@@ -83,15 +85,47 @@ def test_a_finished_analysis_rings_for_its_report(app: App) -> None:
     assert rung(app) == {"io": 1}
 
 
-def test_a_lease_that_ran_out_is_swept(app: App) -> None:
+def analysed_by_another_machine(app: App) -> Job:
     receive(app)
     route(app)
     with app.database.write() as session:
-        jobs.claim_next(session, "gpu", "w", -1)
-    rung(app)
+        job = jobs.claim_next(session, "gpu", "w", 60)
+    assert job is not None
+    return job
 
+
+def run_out(app: App) -> None:
+    """Let every lease run out."""
+    with app.database.write() as session:
+        session.execute(sa.update(JobRow).values(lease_until=app.database.clock() - 1))
+
+
+def state(app: App) -> JobState:
     with app.database.read() as session:
-        assert jobs.all_of(session, "1.2")[0].state is JobState.FAILED
+        return jobs.all_of(session, "1.2")[0].state
+
+
+def test_a_lease_that_ran_out_is_swept(app: App) -> None:
+    analysed_by_another_machine(app)
+    clock = Clock(app, lambda queue, times: None)
+    clock.tick()
+    run_out(app)
+
+    clock.tick()
+
+    assert state(app) is JobState.FAILED
+
+
+def test_a_lease_that_ran_out_while_the_clock_saw_no_database_takes_no_worker_for_dead(app: App) -> None:
+    """Longer than a lease nobody could show life; one loss would park this job."""
+    job = analysed_by_another_machine(app)
+    run_out(app)
+
+    Clock(app, lambda queue, times: None).tick()
+
+    assert state(app) is JobState.RUNNING
+    with app.database.write() as session:
+        assert jobs.finish(session, job, JobState.DONE)
 
 
 def test_a_broker_that_is_away_does_not_stop_the_clock(app: App) -> None:
