@@ -1,22 +1,98 @@
-"""What a table of the settings file is made of, and the tables that concern watching: alarms, findings, audit ..."""
+"""What a table of the settings file is made of, and the tables of neighbours and of watching: alarms, audit ..."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
+from dicom_ai.domain.output import Output
 from dicom_ai.domain.verdict import USUAL, Thresholds, Verdict
 
 Seconds = Annotated[float, Field(gt=0)]
 Hours = Annotated[float, Field(ge=0)]
 OptionalPath = Annotated[Path | None, BeforeValidator(lambda value: value or None)]  # "" is how TOML says none
+Count = Annotated[int, Field(ge=0)]
+OptionalCount = Annotated[Count | None, BeforeValidator(lambda value: None if value == "" else value)]
 Port = Annotated[int, Field(ge=0, le=65535)]
+AE_TITLE = r"^[\x21-\x5b\x5d-\x7e]([\x20-\x5b\x5d-\x7e]{0,14}[\x21-\x5b\x5d-\x7e])?$"  # PS3.5 6.2, VR AE
+
+AeTitle = Annotated[str, Field(pattern=AE_TITLE)]
 
 
 class Section(BaseModel):
     """A table of the settings file: frozen, and strict about its keys."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Peer(Section):
+    """Who may connect. Without any, every association is rejected."""
+
+    ae_title: AeTitle = Field(description="AE title the peer calls from.")
+    addresses: tuple[str, ...] = Field(
+        default=(), description='IP addresses, networks ("10.0.0.0/24") or host names it may come from; none: any.'
+    )
+
+
+class DestinationSettings(Section):
+    """Where results go. Rules name destinations by name."""
+
+    name: str = Field(min_length=1, max_length=128, description="Name that rules use.")
+    kind: Literal["c_store", "stow_rs", "folder"] = Field(description="How results get there.")
+    parameters: dict[str, str | int | float | bool] = Field(
+        default_factory=dict, description="What that kind needs; docs/reference/destinations.md lists it."
+    )
+    outputs: tuple[Output, ...] = Field(
+        default=(Output.SEG, Output.SR),
+        description="Forms in which results go there: seg, labelmap, soft_seg, xray_seg, sr, pdf, picture, "
+        "rejection_note; docs/reference/destinations.md says what each is, and what goes where it is refused.",
+    )
+    largest_mb: float = Field(
+        default=0,
+        ge=0,
+        description="Largest object in megabytes; of a larger one the next best form goes there. 0: no limit.",
+    )
+    most_per_hour: OptionalCount = Field(
+        default=None, description="Objects sent there within an hour, at most; 0: no limit; empty: as [brakes] says."
+    )
+
+
+class Neighbours(Section):
+    """Whom the node exchanges objects with: where results go, and who may send images."""
+
+    destinations: tuple[DestinationSettings, ...] = ()
+    peers: tuple[Peer, ...] = ()
+
+    @model_validator(mode="after")
+    def _names_are_unique(self) -> "Neighbours":
+        refuse_same_names(self.destinations)
+        return self
+
+    @property
+    def ae_titles(self) -> tuple[str, ...]:
+        """The AE titles of the peers, each once."""
+        return tuple(dict.fromkeys(peer.ae_title for peer in self.peers))
+
+    def destination(self, name: str) -> DestinationSettings | None:
+        """Return a destination by name; None where there is none."""
+        return next((item for item in self.destinations if item.name == name), None)
+
+    def peer(self, ae_title: str) -> Peer | None:
+        """Return a peer by AE title; where the file names it more than once, with all its addresses."""
+        found = [item.addresses for item in self.peers if item.ae_title == ae_title]
+        if not found:
+            return None
+        addresses = dict.fromkeys(address for one in found for address in one) if all(found) else ()
+        return Peer(ae_title=ae_title, addresses=tuple(addresses))
+
+
+def refuse_same_names(destinations: Sequence[DestinationSettings]) -> None:
+    """Raise ValueError where two destinations have the same name."""
+    names = [destination.name for destination in destinations]
+    for name in names:
+        if names.count(name) > 1:
+            raise ValueError(f"two destinations are named {name!r}")
 
 
 class Alarms(Section):
@@ -50,6 +126,23 @@ class ConfirmationSettings(Section):
     )
     give_up_h: Hours = Field(
         default=24, description="An object that a destination took is looked for there for so many hours."
+    )
+
+
+class PriorSettings(Section):
+    """The earlier report of the same patient that CSA per level is compared with; off while archive is empty."""
+
+    archive: str = Field(
+        default="",
+        description="Destination (c_store or stow_rs) that is asked for earlier reports of this node; empty: none is.",
+    )
+    retrieve: Literal["auto", "c_get", "c_move"] = Field(
+        default="auto",
+        description='How it is fetched from a c_store archive: "c_get", "c_move" (the archive must know this node\'s '
+        'AE title), or "auto": C-GET where it is offered, else C-MOVE.',
+    )
+    limit_s: Seconds = Field(
+        default=20, description="A report waits so long for the archive, then goes without a comparison, and says so."
     )
 
 

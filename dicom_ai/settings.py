@@ -10,33 +10,35 @@ import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import MappingProxyType
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 from pydantic import Field, ValidationError, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
-from dicom_ai.domain.output import Output
 from dicom_ai.errors import ConfigError
 from dicom_ai.sections import (
+    AeTitle,
     Alarms,
     AuditSettings,
     ConfirmationSettings,
+    DestinationSettings,
     Email,
     Findings,
+    Neighbours,
     OptionalPath,
+    Peer,
     Port,
+    PriorSettings,
     Seconds,
     Section,
     SyslogSettings,
     Webhook,
+    refuse_same_names,
 )
 
 DEFAULT_FILE = Path("/etc/dicom-ai/dicom-ai.toml")
 FILE_VARIABLE = "DICOM_AI_CONFIG"
 TEST_DATA_VARIABLE = "DICOM_AI_DATA"
-AE_TITLE = r"^[\x21-\x5b\x5d-\x7e]([\x20-\x5b\x5d-\x7e]{0,14}[\x21-\x5b\x5d-\x7e])?$"  # PS3.5 6.2, VR AE
-
-AeTitle = Annotated[str, Field(pattern=AE_TITLE)]
 
 
 class Node(Section):
@@ -62,35 +64,6 @@ class Tls(Section):
     key: OptionalPath = Field(default=None, description="PEM file with its private key.")
     authorities: OptionalPath = Field(
         default=None, description="PEM file of authorities: every peer must show a certificate they signed."
-    )
-
-
-class Peer(Section):
-    """Who may connect. Without any, every association is rejected."""
-
-    ae_title: AeTitle = Field(description="AE title the peer calls from.")
-    addresses: tuple[str, ...] = Field(
-        default=(), description='IP addresses, networks ("10.0.0.0/24") or host names it may come from; none: any.'
-    )
-
-
-class DestinationSettings(Section):
-    """Where results go. Rules name destinations by name."""
-
-    name: str = Field(min_length=1, max_length=128, description="Name that rules use.")
-    kind: Literal["c_store", "stow_rs", "folder"] = Field(description="How results get there.")
-    parameters: dict[str, str | int | float | bool] = Field(
-        default_factory=dict, description="What that kind needs; docs/reference/destinations.md lists it."
-    )
-    outputs: tuple[Output, ...] = Field(
-        default=(Output.SEG, Output.SR),
-        description="Forms in which results go there: seg, labelmap, soft_seg, xray_seg, sr, pdf, picture, "
-        "rejection_note; docs/reference/destinations.md says what each is, and what goes where it is refused.",
-    )
-    largest_mb: float = Field(
-        default=0,
-        ge=0,
-        description="Largest object in megabytes; of a larger one the next best form goes there. 0: no limit.",
     )
 
 
@@ -135,10 +108,15 @@ class Timing(Section):
     )
     retry_longest_s: Seconds = Field(default=3600, description="Longest wait between two tries.")
     send_give_up_s: Seconds = Field(
-        default=259_200, description="A result not delivered after this long is given up (3 days)."
+        default=259_200,
+        description="A result not delivered after this long is given up (3 days), if it was tried as often as fits into "
+        "that time.",
     )
     maximum_attempts: int = Field(
-        default=5, ge=1, description="Tries of one analysis or report while disk, database or a peer is unavailable."
+        default=5,
+        ge=1,
+        description="Tries of an analysis for which there is no memory. What waits for disk, database or a model folder "
+        "is tried for as long as it takes.",
     )
     maximum_lost: int = Field(
         default=2, ge=1, description="A job that took its worker down this often is parked as failed."
@@ -314,6 +292,7 @@ class Settings(BaseSettings):
     completion: Completion = Completion()
     brakes: Brakes = Brakes()
     findings: Findings = Findings()
+    prior: PriorSettings = PriorSettings()
     retention: Retention = Retention()
     timeouts: Timeouts = Timeouts()
     models: Models = Models()
@@ -330,13 +309,25 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _names_are_unique(self) -> "Settings":
-        names = [destination.name for destination in self.destinations]
-        for name in names:
-            if names.count(name) > 1:
-                raise ValueError(f"two destinations are named {name!r}")
+        refuse_same_names(self.destinations)
+        names = {destination.name for destination in self.destinations}
         if self.completion.archive and self.completion.archive not in names:
             raise ValueError(f"completion.archive: there is no destination {self.completion.archive!r}")
+        kinds = {destination.name: destination.kind for destination in self.destinations}
+        if self.prior.archive and kinds.get(self.prior.archive) not in ("c_store", "stow_rs"):
+            raise ValueError(f"prior.archive: there is no destination {self.prior.archive!r} that can be asked")
         return self
+
+    @property
+    def neighbours(self) -> Neighbours:
+        """Destinations and peers as the file has them: in force until somebody changes them on a page."""
+        return Neighbours(destinations=self.destinations, peers=self.peers)
+
+    @property
+    def asks_as(self) -> frozenset[str]:
+        """AE titles under which the node asks for reports by C-MOVE; none where it never does."""
+        archives = [item for item in self.destinations if item.name == self.prior.archive and item.kind == "c_store"]
+        return frozenset(str(item.parameters.get("calling_ae_title", self.node.ae_title)) for item in archives)
 
     @property
     def database_url(self) -> str:

@@ -34,6 +34,8 @@ COMMANDS: dict[str, str] = {
     "analyse": "Ask for a study the node has, whatever its age.",
     "pause": "Hold what would be sent: of all, or of one rule, model or destination.",
     "resume": "Send again what a pause held.",
+    "destinations": "List, try, add, change and remove where results go.",
+    "peers": "List, add, change and remove who may connect.",
     "results": "Decide about what is held, and recall what a model has made.",
     "storage": "Say what is kept, why, and how long the disk will do.",
     "rules": "List, check, export, import and test routing rules.",

@@ -1,66 +1,16 @@
 """What `dicom-ai doctor` looks at. To add a check: write a function here that yields findings; name it in CHECKS."""
 
 import os
-import socket
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
-from dicom_ai.domain.output import (
-    PDF_SLOT,
-    PICTURE_SLOT,
-    SR_FALLBACK_SLOT,
-    SR_SLOT,
-    Output,
-    next_best,
-    note_slot,
-    seg_slot,
-)
-from dicom_ai.errors import ConfigError, DicomAiError, PeerUnavailable, Unavailable
+from dicom_ai.errors import ConfigError, DicomAiError
 
 if TYPE_CHECKING:
     from dicom_ai.app import App
-    from dicom_ai.domain.destination import Destination
 
-_SEG = seg_slot("model", "series")
-_LABELMAP = seg_slot("model", "series", Output.LABELMAP)
-_SOFT, _XRAY = (seg_slot("model", "series", form) for form in (Output.SOFT_SEG, Output.XRAY_SEG))
-_NOTE = note_slot("")
-
-_FORMS: dict[Output, tuple[str, str | None]] = {
-    Output.SEG: ("masks", _SEG),
-    Output.LABELMAP: ("masks", _LABELMAP),
-    Output.SOFT_SEG: ("soft masks", _SOFT),
-    Output.XRAY_SEG: ("masks of radiographs", _XRAY),
-    Output.SR: ("reports", SR_SLOT),
-    Output.PDF: ("reports on one page", PDF_SLOT),
-    Output.PICTURE: ("pictures of reports", PICTURE_SLOT),
-    Output.REJECTION_NOTE: ("rejection notes", _NOTE),
-}
-"""Output -> what it is called, and the slot whose next best forms are looked for."""
-
-_CLASSES = {
-    **dict.fromkeys((_SEG, _SOFT, _XRAY), "1.2.840.10008.5.1.4.1.1.66.4"),
-    _LABELMAP: "1.2.840.10008.5.1.4.1.1.66.7",
-    SR_SLOT: "1.2.840.10008.5.1.4.1.1.88.34",
-    SR_FALLBACK_SLOT: "1.2.840.10008.5.1.4.1.1.88.33",
-    PDF_SLOT: "1.2.840.10008.5.1.4.1.1.104.1",
-    PICTURE_SLOT: "1.2.840.10008.5.1.4.1.1.7",
-    _NOTE: "1.2.840.10008.5.1.4.1.1.88.59",
-}
-_NAMES = {
-    **dict.fromkeys((_SEG, _SOFT, _XRAY), "Segmentation"),
-    _LABELMAP: "Label Map Segmentation",
-    SR_SLOT: "Comprehensive 3D SR",
-    SR_FALLBACK_SLOT: "Comprehensive SR",
-    PDF_SLOT: "Encapsulated PDF",
-    PICTURE_SLOT: "Secondary Capture",
-    _NOTE: "Key Object Selection",
-}
-STORAGE_COMMITMENT, C_FIND = "1.2.840.10008.1.20.1", "1.2.840.10008.5.1.4.1.2.2.1"
 CLOCK_SLACK_S = 60
 YEAR_2026 = 1_767_225_600
 """The first second of 2026, before which this release did not exist."""
@@ -159,72 +109,17 @@ def broker(app: "App") -> Iterator[Found]:
 
 def destinations(app: "App") -> Iterator[Found]:
     """Call every destination, and say what it will store."""
+    from dicom_ai.destinations.trials import accepts, answer
+
     for destination in app.destinations.values():
+        name = f"destination {destination.name}"
         try:
-            yield from _REACH[destination.kind](destination)
+            yield from (Found(name, said.ok, said.says) for said in answer(destination))
+            if destination.kind == "c_store":
+                yield from (Found(name, said.ok, said.says) for said in accepts(destination, destination.outputs))
         except DicomAiError as error:
-            yield Found(f"destination {destination.name}", False, str(error))
+            yield Found(name, False, str(error))
 
-
-def _c_store(destination: "Destination") -> Iterator[Found]:
-    from dicom_ai.destinations.c_store import remote_ae, timeouts
-    from dicom_ai.dimse import offer, scu
-
-    name = f"destination {destination.name}"
-    peer, wait = remote_ae(destination), timeouts(destination)
-    round_trip_s = scu.c_echo(peer, timeouts=wait)
-    yield Found(name, True, f"{peer.called_ae_title} answers C-ECHO in {round_trip_s * 1000:.0f} ms")
-    wanted = dict.fromkeys((*_CLASSES.values(), STORAGE_COMMITMENT, C_FIND))
-    takes = offer.accepted(list(wanted), peer, timeouts=wait)
-    for output in sorted(destination.outputs, key=list(_FORMS).index):
-        yield Found(name, *_stored(output, takes))
-    yield Found(name, True, _confirmation(takes))
-
-
-def _stored(output: Output, takes: frozenset[str]) -> tuple[bool, str]:
-    """Say in which form a destination that takes some SOP classes will store what it has chosen."""
-    what, slot = _FORMS[output]
-    names: list[str] = []
-    while slot is not None:
-        names.append(_NAMES[slot])
-        if _CLASSES[slot] in takes:
-            in_place = f" as {names[-1]}: it does not accept {', '.join(names[:-1])}"
-            return True, f"it will store {what}{in_place if len(names) > 1 else f' ({names[0]})'}"
-        slot = next_best(slot)
-    return False, f"it will refuse {what}: it does not accept {', '.join(names)}"
-
-
-def _confirmation(takes: frozenset[str]) -> str:
-    if STORAGE_COMMITMENT in takes:
-        return "it offers storage commitment: results will be confirmed by its reports"
-    if C_FIND in takes:
-        return "it offers no storage commitment: results will be confirmed by C-FIND"
-    return "it offers neither storage commitment nor C-FIND: results will stay unconfirmed"
-
-
-def _stow_rs(destination: "Destination") -> Iterator[Found]:
-    url = urlsplit(str(destination.parameters.get("url", "")))
-    port = url.port or (443 if url.scheme == "https" else 80)
-    try:
-        socket.create_connection((url.hostname or "", port), timeout=10).close()
-    except OSError as error:
-        raise PeerUnavailable(f"{url.hostname}:{port}: {error.strerror or error}") from error
-    says = f"{url.hostname}:{port} takes connections; what it stores is known when the first result is sent"
-    yield Found(f"destination {destination.name}", True, says)
-
-
-def _folder(destination: "Destination") -> Iterator[Found]:
-    folder = Path(str(destination.parameters.get("folder", "")))
-    if not (folder.is_dir() and os.access(folder, os.W_OK)):
-        raise Unavailable(f"{folder} is no folder that can be written")
-    yield Found(f"destination {destination.name}", True, f"{folder} can be written")
-
-
-_REACH: dict[str, Callable[["Destination"], Iterator[Found]]] = {
-    "c_store": _c_store,
-    "stow_rs": _stow_rs,
-    "folder": _folder,
-}
 
 CHECKS: dict[str, Callable[["App"], Iterator[Found]]] = {
     "settings": settings,

@@ -63,6 +63,11 @@ def send(deliveries: Sequence[Delivery], destination: Destination) -> tuple[Deli
     return _judged(deliveries, answer, destination.name)
 
 
+def refuse_wrong(destination: Destination) -> None:
+    """Raise ConfigError where the address, or a file of TLS, cannot be used; nobody is called."""
+    _connection(destination)
+
+
 def _connection(destination: Destination) -> tuple[HTTPConnection, str]:
     url = urlsplit(text(destination, "url"))
     timeout_s = number(destination, "timeout_s", 120)
