@@ -40,6 +40,7 @@ def finding_entry(finding: Finding) -> dict:
         "tracking_uid": finding.tracking_uid,
         "quality": finding.quality.value,
         "verdict": finding.verdict.value,
+        "change": finding.change.value if finding.change else None,
         "notes": list(finding.notes),
         "quantities": [_quantity(quantity, site=finding.site) for quantity in finding.quantities],
         "contour": _contour(finding.contour) if finding.contour else None,

@@ -12,7 +12,7 @@ import numpy as np
 
 from dicom_ai.analysis.series import SeriesAnalysis, read_source
 from dicom_ai.domain.findings import Segment, Segmentation, Structure, StructureKind, VertebraLabel
-from dicom_ai.domain.model import ModelOffset, ModelReference
+from dicom_ai.domain.model import ModelOffset, ModelReference, ModelRepeatability
 from dicom_ai.domain.study import Series
 from dicom_ai.errors import UnsuitableImage
 
@@ -37,6 +37,7 @@ def save(analysis: SeriesAnalysis, folder: Path) -> None:
         "segments": [asdict(segment) for segment in analysis.segmentation.segments],
         "vertebrae": [_plain(vertebra) for vertebra in analysis.segmentation.vertebrae],
         "offset": asdict(analysis.offset) if analysis.offset else None,
+        "repeatability": asdict(analysis.repeatability) if analysis.repeatability else None,
         "frames": [[frame.sop_instance_uid, frame.frame_number] for frame in analysis.source.frames],
     }
     (folder / _FACTS).write_text(json.dumps(facts, indent=1), encoding="utf-8")
@@ -70,6 +71,7 @@ def load(folder: Path, series: Series) -> SeriesAnalysis:
         ),
         seconds=facts["seconds"],
         offset=ModelOffset(**facts["offset"]) if facts.get("offset") else None,
+        repeatability=ModelRepeatability(**facts["repeatability"]) if facts.get("repeatability") else None,
     )
 
 

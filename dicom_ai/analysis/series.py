@@ -8,7 +8,7 @@ from dicom_ai.dicom.radiograph_reader import read_radiograph
 from dicom_ai.dicom.series_reader import read_volume
 from dicom_ai.domain.findings import Segmentation
 from dicom_ai.domain.image import SourceImage
-from dicom_ai.domain.model import ModelOffset, ModelReference
+from dicom_ai.domain.model import ModelOffset, ModelReference, ModelRepeatability
 from dicom_ai.domain.study import Series
 from dicom_ai.errors import UnsuitableImage
 from dicom_ai.inference.predictor import Predictor
@@ -29,7 +29,7 @@ class SeriesAnalysis:
     series: the headers and files it was made from; None for an image that came without DICOM (NIfTI).
     measurements: names of what is to be measured on it, from the model's manifest.
     seconds: how long the model took. otherwise: how it was run when it could not be run as usual, and why.
-    offset: of the model against the segmenter of healthy cohorts, as its manifest states it.
+    offset: of the model against the segmenter of healthy cohorts, repeatability: of its areas, as its manifest states.
     """
 
     series: Series | None = field(repr=False)
@@ -41,6 +41,7 @@ class SeriesAnalysis:
     seconds: float
     otherwise: str = ""
     offset: ModelOffset | None = None
+    repeatability: ModelRepeatability | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,4 +104,5 @@ def analyse_image(
         segmentation=segmentation,
         seconds=time.perf_counter() - started,
         offset=predictor.manifest.segmenter_offset,
+        repeatability=predictor.manifest.repeatability,
     )

@@ -1,22 +1,38 @@
 """One study: join what its series say, measure, and write the SEGs and the SR that go back."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+
+from pydicom.dataset import Dataset
 
 from dicom_ai.analysis.findings_json import finding_entry, model_entry, slice_entry
 from dicom_ai.analysis.measure import Measured, measure_study
 from dicom_ai.analysis.objects import saved, write_page, write_segs
+from dicom_ai.analysis.prior import FindEarlier, acquisition_of, with_prior
 from dicom_ai.analysis.series import SeriesAnalysis, SeriesFailure
 from dicom_ai.analysis.study_page import study_page
 from dicom_ai.analysis.verdict import Doubt, Judged, judge
+from dicom_ai.dicom.person import date_of, person_of
 from dicom_ai.dicom.sr_writer import Evidence, report_header, write_sr
 from dicom_ai.domain.model import ModelReference
 from dicom_ai.domain.output import SR_SLOT, Output, output_of
+from dicom_ai.domain.prior import Examination
 from dicom_ai.domain.result import ResultIdentity, ResultObject
 from dicom_ai.domain.study import Series
 from dicom_ai.domain.verdict import USUAL, Thresholds
 from dicom_ai.measurements.csa_plot import levels_entry
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What a report is made under. thresholds: from where on a finding is in doubt. find_earlier: None asks nobody."""
+
+    thresholds: Thresholds = USUAL
+    find_earlier: FindEarlier | None = None
+
+
+USUAL_TERMS = Terms()
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,20 +57,34 @@ def report_study(
     identities: Mapping[str, ResultIdentity],
     out: Path,
     complete: bool,
-    thresholds: Thresholds = USUAL,
+    terms: Terms = USUAL_TERMS,
 ) -> StudyReport:
     """Measure a study and write its SEGs and its SR into a folder.
 
     analyses: the finished series; failures: the routed series that have none. At least one of them has DICOM headers.
     complete: False when the report is made without waiting for every routed series (SR CompletionFlag PARTIAL).
     """
-    judged = judge(measure_study(analyses), thresholds)
-    measured = judged.measured
+    judged = judge(measure_study(analyses), terms.thresholds)
+    header = report_header(_evidence(judged.measured, failures, []))
+    compared = with_prior(judged.measured, examination_of(header), terms.find_earlier)
+    measured = compared.measured
     segs = [seg for item in measured for seg in write_segs(item.analysis, identities, out)]
-    sr = _written_sr(measured, failures, segs, identity=identities[SR_SLOT], out=out, complete=complete)
-    entry = study_entry(judged, failures, (*segs, sr), identities[SR_SLOT], complete)
-    evidence = _evidence(measured, failures, segs)
-    header = report_header(evidence)
+    evidence = replace(_evidence(measured, failures, segs), earlier=compared.report)
+    notes = [*study_notes(measured, failures), *compared.notes]
+    sr = saved(
+        write_sr(
+            [finding for item in measured for finding in item.findings],
+            evidence,
+            identity=identities[SR_SLOT],
+            models=_models(measured),
+            complete=complete,
+            notes=notes,
+        ),
+        identities[SR_SLOT],
+        out / "sr.dcm",
+    )
+    entry = study_entry(replace(judged, measured=measured), failures, (*segs, sr), identities[SR_SLOT], complete)
+    entry |= {"notes": notes, "prior": compared.entry}
     pages = write_page(
         study_page(entry, measured, evidence.series, header),
         header,
@@ -65,6 +95,11 @@ def report_study(
     )
     entry["objects"] += [_object_entry(item) for item in pages]
     return StudyReport((*segs, sr, *pages), entry, measured, judged.doubts)
+
+
+def examination_of(header: Dataset) -> Examination:
+    """Return which examination of whom a header is of."""
+    return Examination(person_of(header), str(header.StudyInstanceUID), date_of(header))
 
 
 def study_entry(
@@ -84,6 +119,7 @@ def study_entry(
         "verdict": judged.verdict.value,
         "doubts": [_doubt_entry(doubt) for doubt in judged.doubts],
         "notes": study_notes(measured, failures),
+        "prior": None,
         "objects": [_object_entry(item) for item in objects],
         "series": [_series_entry(item) for item in measured] + [_failure_entry(item) for item in failures],
     }
@@ -106,26 +142,6 @@ def _study_uid(measured: Sequence[Measured], failures: Sequence[SeriesFailure]) 
     return next(item.series.study_uid for item in failures if item.series)
 
 
-def _written_sr(
-    measured: Sequence[Measured],
-    failures: Sequence[SeriesFailure],
-    segs: Sequence[ResultObject],
-    *,
-    identity: ResultIdentity,
-    out: Path,
-    complete: bool,
-) -> ResultObject:
-    dataset = write_sr(
-        [finding for item in measured for finding in item.findings],
-        _evidence(measured, failures, segs),
-        identity=identity,
-        models=_models(measured),
-        complete=complete,
-        notes=study_notes(measured, failures),
-    )
-    return saved(dataset, identity, out / "sr.dcm")
-
-
 def _evidence(
     measured: Sequence[Measured], failures: Sequence[SeriesFailure], segs: Sequence[ResultObject]
 ) -> Evidence:
@@ -135,6 +151,7 @@ def _evidence(
         sources=[item.analysis.source for item in measured],
         segs=[seg for seg in segs if output_of(seg.identity.slot) in (Output.SEG, Output.XRAY_SEG)],
         models={finding.tracking_uid: item.analysis.model for item in measured for finding in item.findings},
+        acquisitions={item.analysis.source.series_uid: acquisition_of(item.analysis) for item in measured},
     )
 
 

@@ -102,7 +102,7 @@ def _counts(app: "App") -> dict[str, Any]:
 
     enums = (JobKind, JobState, ResultKind, RunState, Confirmation, Way, Decision, HoldKind, OutboxState)
     standings = {
-        getattr(holdings, name) for name in ("KEPT", "OWN", "CONFLICT", "DELETING", "DELETED", "SPARE", "AGAIN")
+        getattr(holdings, name) for name in ("KEPT", "OWN", "ASKED", "CONFLICT", "DELETING", "DELETED", "SPARE", "AGAIN")
     }
     words = {word.value for enum in enums for word in enum} | standings | set(CONDITIONS) | {LAPSED}
     with app.database.read() as session:

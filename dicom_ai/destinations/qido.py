@@ -36,13 +36,10 @@ def ask(destination: Destination, path: str, keys: Mapping[str, str]) -> list[Ma
 
 
 def _get(url: str, destination: Destination) -> Any:
-    headers = {"Accept": "application/dicom+json"}
-    if authorization := text(destination, "authorization", ""):
-        headers["Authorization"] = authorization
-    request = urllib.request.Request(url, headers=headers)
+    request = urllib.request.Request(url, headers=headers(destination, accept="application/dicom+json"))
     timeout_s = number(destination, "timeout_s", 120)
     try:
-        with urllib.request.urlopen(request, timeout=timeout_s, context=_tls(destination)) as answer:
+        with urllib.request.urlopen(request, timeout=timeout_s, context=tls(destination)) as answer:
             return json.loads(answer.read(LONGEST_ANSWER) or b"[]")
     except urllib.error.HTTPError as error:
         error.close()
@@ -64,7 +61,14 @@ def _value(entry: Mapping[str, Any], keyword: str) -> str:
     return str(value).strip()
 
 
-def _tls(destination: Destination) -> ssl.SSLContext | None:
+def headers(destination: Destination, *, accept: str) -> dict[str, str]:
+    """Return what every request to a destination carries."""
+    authorization = text(destination, "authorization", "")
+    return {"Accept": accept, **({"Authorization": authorization} if authorization else {})}
+
+
+def tls(destination: Destination) -> ssl.SSLContext | None:
+    """Return how a destination is called by HTTPS; None by HTTP. Raises ConfigError."""
     if not text(destination, "url").startswith("https:"):
         return None
     authorities, certificate, key = (

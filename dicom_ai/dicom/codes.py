@@ -10,6 +10,7 @@ from zlib import crc32
 from pydicom.sr.coding import Code
 
 from dicom_ai.domain.findings import Finding, Quality, Structure, StructureKind
+from dicom_ai.domain.prior import Change
 from dicom_ai.measurements.table import MEASUREMENTS, MeasurementDefinition
 
 SCHEME = "99DICOMAI"
@@ -105,6 +106,20 @@ OUTLINE_MEASURED = Code("OUTLINE-MEASURED", SCHEME, "Is the measured area of thi
 OUTLINE_LOCATES = Code("OUTLINE-LOCATES", SCHEME, "Locates the finding, is not the measured area")
 OUTLINE_SEARCHED = Code("OUTLINE-SEARCHED", SCHEME, "The image that was searched")
 
+CHANGE = Code("CHANGE", SCHEME, "Change of mean CSA since the prior")
+CHANGE_VALUES = MappingProxyType(
+    {
+        Change.WITHIN_ERROR: Code("CHANGE-WITHIN", SCHEME, "Within measurement error"),
+        Change.LARGER: Code("CHANGE-LARGER", SCHEME, "Larger than the prior"),
+        Change.SMALLER: Code("CHANGE-SMALLER", SCHEME, "Smaller than the prior"),
+        Change.UNKNOWN: Code("CHANGE-UNKNOWN", SCHEME, "Measurement error is not known"),
+    }
+)
+
+SCANNER = Code("SCANNER", SCHEME, "Scanner")
+CONTRAST = Code("CONTRAST", SCHEME, "Contrast of the image")
+"""Of a source image: what an area depends on beside the cord (dicom/sr_library.py)."""
+
 QUALITATIVE_EVALUATIONS = Code("C0034375", "UMLS", "Qualitative Evaluations")
 NOTHING_FOUND_TITLE = Code("AI-REPORT", SCHEME, "AI analysis without measurements (research use only)")
 PAGE = Code("AI-PAGE", SCHEME, "AI report on one page (research use only)")
@@ -160,7 +175,7 @@ IMAGING_PROCEDURE = Code("363679005", "SCT", "Imaging procedure")
 
 _LONGEST_VALUE = 16
 _LONGEST_MEANING = 64
-_SHORTENED = MappingProxyType({"ECCENTRICITY": "ECC", "MIDSAGITTAL": "MIDSAG", "PERCENTILE": "PCT"})
+_SHORTENED = MappingProxyType({"ECCENTRICITY": "ECC", "MIDSAGITTAL": "MIDSAG", "PERCENTILE": "PCT", "PERCENT": "PCT"})
 
 
 def structure_code(structure: Structure) -> Code:

@@ -34,7 +34,8 @@ from dicom_ai.measurements.table import MEASUREMENTS
 NOT_MEASURED = ": not measured"
 """Stands between the names of missing numbers and the reason in brackets; sr_reader looks for it."""
 
-DRAWN_FIRST = ("csa_mean", "csa_slice", "csa_sd", "csa_min", "csa_max")
+CHANGES = ("csa_change", "csa_change_percent", "csa_prior")
+DRAWN_FIRST = ("csa_mean", "csa_slice", *CHANGES, "csa_sd", "csa_min", "csa_max")
 """The numbers that a viewer with room for five (OHIF 3.13) shall draw; the others follow in the finding's order."""
 
 _LONGEST_TEXT = 1024
@@ -69,6 +70,7 @@ def measurement_group(finding: Finding, source: SourceImage, *, model: ModelRefe
         qualitative_evaluations=[
             QualitativeEvaluation(our.QUALITY, our.QUALITY_VALUES[finding.quality]),
             QualitativeEvaluation(our.OUTLINE, meaning),
+            *([QualitativeEvaluation(our.CHANGE, our.CHANGE_VALUES[finding.change])] if finding.change else []),
         ],
     )
     group[0].ContentSequence.extend(comment(text) for text in _sentences(finding))
@@ -80,7 +82,7 @@ def algorithm(model: ModelReference) -> AlgorithmIdentification:
     return AlgorithmIdentification(
         name=model.name,
         version=model.version,
-        parameters=[f"sha256={model.digest}"] if model.digest else None,
+        parameters=[f"family={model.family}", f"sha256={model.digest}"] if model.digest else None,
         family=codes.DCM.ArtificialIntelligence,
     )
 

@@ -3,7 +3,8 @@
 highdicom's own library needs plane and spacing in the root of each image, where Enhanced objects have none.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 
 from highdicom.sr import (
     CodeContentItem,
@@ -13,13 +14,16 @@ from highdicom.sr import (
     ImageContentItem,
     NumContentItem,
     RelationshipTypeValues,
+    TextContentItem,
     UIDRefContentItem,
 )
 from pydicom.sr.codedict import codes
 from pydicom.sr.coding import Code
 
+from dicom_ai.dicom import codes as our
 from dicom_ai.dicom.sr_groups import frame_shape
 from dicom_ai.domain.image import Radiograph, SourceFrame, SourceImage
+from dicom_ai.domain.prior import Acquisition
 
 _SOURCE = Code("260753009", "SCT", "Source")
 _PIXELS = CodedConcept("{pixels}", "UCUM", "Pixels")
@@ -35,12 +39,18 @@ _OTHER_MODALITY = Code("OT", "DCM", "Other Modality")
 _CONTEXT = RelationshipTypeValues.HAS_ACQ_CONTEXT
 
 
-def image_library(images: Sequence[tuple[SourceImage, int, str]]) -> ContainerContentItem:
-    """Return the library. images: (source, index of the frame, modality); an object is listed once."""
+def image_library(
+    images: Sequence[tuple[SourceImage, int, str]], acquisitions: Mapping[str, Acquisition] = MappingProxyType({})
+) -> ContainerContentItem:
+    """Return the library; an object is listed once.
+
+    images: (source, index of the frame, modality). acquisitions: series UID -> what a later report compares.
+    """
     entries: dict[str, ImageContentItem] = {}
     for source, index, modality in images:
         frame = source.frames[index]
-        entries.setdefault(frame.sop_instance_uid, _entry(source, frame, modality))
+        made = acquisitions.get(source.series_uid, Acquisition())
+        entries.setdefault(frame.sop_instance_uid, _entry(source, frame, modality, made))
     group = ContainerContentItem(codes.DCM.ImageLibraryGroup, relationship_type=RelationshipTypeValues.CONTAINS)
     group.ContentSequence = ContentSequence(list(entries.values()))
     library = ContainerContentItem(codes.DCM.ImageLibrary, relationship_type=RelationshipTypeValues.CONTAINS)
@@ -48,7 +58,7 @@ def image_library(images: Sequence[tuple[SourceImage, int, str]]) -> ContainerCo
     return library
 
 
-def _entry(source: SourceImage, frame: SourceFrame, modality: str) -> ImageContentItem:
+def _entry(source: SourceImage, frame: SourceFrame, modality: str, made: Acquisition) -> ImageContentItem:
     entry = ImageContentItem(
         _SOURCE, frame.sop_class_uid, frame.sop_instance_uid, relationship_type=RelationshipTypeValues.CONTAINS
     )
@@ -59,6 +69,7 @@ def _entry(source: SourceImage, frame: SourceFrame, modality: str) -> ImageConte
             *_frame_of_reference(source),
             NumContentItem(codes.DCM.PixelDataRows, rows, _PIXELS, relationship_type=_CONTEXT),
             NumContentItem(codes.DCM.PixelDataColumns, columns, _PIXELS, relationship_type=_CONTEXT),
+            *_made_by(made),
         ]
     )
     return entry
@@ -68,3 +79,8 @@ def _frame_of_reference(source: SourceImage) -> list[UIDRefContentItem]:
     if isinstance(source.image, Radiograph) or not source.image.frame_of_reference_uid:
         return []
     return [UIDRefContentItem(codes.DCM.FrameOfReferenceUID, source.image.frame_of_reference_uid, _CONTEXT)]
+
+
+def _made_by(made: Acquisition) -> list[TextContentItem]:
+    said = ((our.SCANNER, made.scanner), (our.CONTRAST, made.contrast))
+    return [TextContentItem(name, value, relationship_type=_CONTEXT) for name, value in said if value]

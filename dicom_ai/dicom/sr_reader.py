@@ -1,7 +1,7 @@
 """Our own reports read back into findings: for the demo, for priors, and to prove what was written."""
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -12,14 +12,17 @@ from pydicom.sr.coding import Code
 
 from dicom_ai.dicom import codes as our
 from dicom_ai.dicom.headers import PARSE_ERRORS
+from dicom_ai.dicom.person import date_of, person_of
 from dicom_ai.dicom.sr_groups import NOT_MEASURED
 from dicom_ai.domain.findings import Contour, Finding, Quantity, Structure, StructureKind
 from dicom_ai.domain.image import SourceImage
+from dicom_ai.domain.prior import Acquisition, Maker, Person
 from dicom_ai.domain.result import MANUFACTURER
 from dicom_ai.errors import NotDicom, RejectedInput
 
 _FINDING_SITE = "363698007"
 _QUALITIES = {code.value: quality for quality, code in our.QUALITY_VALUES.items()}
+_CHANGES = {code.value: change for change, code in our.CHANGE_VALUES.items()}
 _LEVELS = {code.value: level for table in (our.VERTEBRAE, our.DISCS) for level, code in table.items()}
 _KINDS = {
     our.SPINAL_CORD.value: StructureKind.SPINAL_CORD,
@@ -36,7 +39,11 @@ class ForeignReport(RejectedInput):
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """A report as it was read back. notes: what stood above all findings. models: (name, version), each once."""
+    """A report as it was read back. notes: what stood above all findings. models: (name, version), each once.
+
+    run: which report of its study it is. study_date: YYYYMMDD, or "". acquisitions: series UID -> what made its images;
+    old reports do not say it. makers: tracking UID -> the model that made the finding.
+    """
 
     study_uid: str
     series_uid: str
@@ -45,6 +52,12 @@ class Report:
     findings: tuple[Finding, ...]
     notes: tuple[str, ...]
     models: tuple[tuple[str, str], ...]
+    sop_class_uid: str = ""
+    run: int = 1
+    person: Person = field(default_factory=Person)
+    study_date: str = ""
+    acquisitions: Mapping[str, Acquisition] = field(default_factory=dict, repr=False)
+    makers: Mapping[str, Maker] = field(default_factory=dict, repr=False)
 
 
 def read_sr(report: Path | Dataset, sources: Sequence[SourceImage] = ()) -> Report:
@@ -76,6 +89,7 @@ def _report(dataset: Dataset, sources: Sequence[SourceImage]) -> Report:
         for group in _named(container, codes.DCM.MeasurementGroup)
     ]
     series_of = _series_of_images(dataset)
+    makers = dict(_makers(groups))
     return Report(
         study_uid=str(dataset.StudyInstanceUID),
         series_uid=str(dataset.SeriesInstanceUID),
@@ -83,7 +97,13 @@ def _report(dataset: Dataset, sources: Sequence[SourceImage]) -> Report:
         complete=dataset.CompletionFlag == "COMPLETE",
         findings=tuple(_finding(group, series_of, sources) for group in groups),
         notes=tuple(_notes(dataset)),
-        models=tuple(dict.fromkeys(_models(groups))),
+        models=tuple(dict.fromkeys((maker.name, maker.version) for maker in makers.values())),
+        sop_class_uid=str(dataset.SOPClassUID),
+        run=int(dataset.get("InstanceNumber") or 1),
+        person=person_of(dataset),
+        study_date=date_of(dataset),
+        acquisitions=dict(_acquisitions(dataset, series_of)),
+        makers=makers,
     )
 
 
@@ -92,6 +112,7 @@ def _finding(group: Dataset, series_of: dict[str, str], sources: Sequence[Source
     site, level = _site(_code(next(item for item in _items(group) if _name(item) == _FINDING_SITE)), structure)
     sentences = [str(item.TextValue) for item in _named(group, codes.DCM.Comment)]
     reasons = dict(_reasons(sentences))
+    changes = _named(group, our.CHANGE)
     image, contour = _outline(group, sources)
     return Finding(
         structure=structure,
@@ -104,6 +125,7 @@ def _finding(group: Dataset, series_of: dict[str, str], sources: Sequence[Source
         quality=_QUALITIES[_code(_one(group, our.QUALITY)).value],
         notes=tuple(sentence for sentence in sentences if NOT_MEASURED not in sentence),
         contour=contour,
+        change=_CHANGES[_code(changes[0]).value] if changes else None,
     )
 
 
@@ -181,11 +203,27 @@ def _notes(dataset: Dataset) -> Iterator[str]:
             yield from (str(item.TextValue) for item in _named(container, codes.DCM.Finding))
 
 
-def _models(groups: Sequence[Dataset]) -> Iterator[tuple[str, str]]:
+def _makers(groups: Sequence[Dataset]) -> Iterator[tuple[str, Maker]]:
     for group in groups:
         names, versions = _named(group, codes.DCM.AlgorithmName), _named(group, codes.DCM.AlgorithmVersion)
-        for name, version in zip(names, versions, strict=False):
-            yield str(name.TextValue), str(version.TextValue)
+        if names and versions:
+            parameters = (str(item.TextValue) for item in _named(group, codes.DCM.AlgorithmParameters))
+            said = dict(text.split("=", 1) for text in parameters if "=" in text)
+            maker = Maker(
+                str(names[0].TextValue), str(versions[0].TextValue), said.get("family", ""), said.get("sha256", "")
+            )
+            yield str(_one(group, codes.DCM.TrackingUniqueIdentifier).UID), maker
+
+
+def _acquisitions(dataset: Dataset, series_of: Mapping[str, str]) -> Iterator[tuple[str, Acquisition]]:
+    """Return series UID -> what the Image Library says made its images."""
+    for library in _named(dataset, codes.DCM.ImageLibrary):
+        for group in _named(library, codes.DCM.ImageLibraryGroup):
+            for image in _items(group):
+                uid = str(image.ReferencedSOPSequence[0].ReferencedSOPInstanceUID)
+                texts = {_name(item): str(item.TextValue) for item in _items(image) if item.ValueType == "TEXT"}
+                made = Acquisition(texts.get(our.SCANNER.value, ""), texts.get(our.CONTRAST.value, ""))
+                yield series_of.get(uid, ""), made
 
 
 def _items(container: Dataset) -> Sequence[Dataset]:

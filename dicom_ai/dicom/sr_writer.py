@@ -31,9 +31,11 @@ from dicom_ai.dicom.source_headers import source_headers
 from dicom_ai.dicom.sr_groups import comment, empty_failed_numbers, measurement_group
 from dicom_ai.dicom.sr_library import image_library
 from dicom_ai.dicom.sr_observer import device_observer
+from dicom_ai.dicom.sr_reader import Report
 from dicom_ai.domain.findings import Finding
 from dicom_ai.domain.image import SourceImage
 from dicom_ai.domain.model import ModelReference
+from dicom_ai.domain.prior import Acquisition
 from dicom_ai.domain.result import ResultIdentity, ResultObject
 from dicom_ai.domain.study import Series
 from dicom_ai.errors import RejectedInput
@@ -46,13 +48,16 @@ class Evidence:
     """What a report rests on. The first series stands for the patient and the study.
 
     series: headers and files of every series that was looked at, refused ones too. sources: those that became images.
-    segs: SEGs of the same run. models: tracking UID of a finding -> the model that made it.
+    segs: SEGs of the same run. models: tracking UID of a finding -> the model that made it. acquisitions: series UID ->
+    what a later report compares. earlier: the report of another study that findings are compared with.
     """
 
     series: Sequence[Series]
     sources: Sequence[SourceImage] = ()
     segs: Sequence[ResultObject] = ()
     models: Mapping[str, ModelReference] = field(default_factory=dict)
+    acquisitions: Mapping[str, Acquisition] = field(default_factory=dict)
+    earlier: Report | None = None
 
 
 def write_sr(
@@ -122,7 +127,7 @@ def report_header(evidence: Evidence) -> Dataset:
 
 
 def _other_evidence(evidence: Evidence, header: Dataset) -> list[Dataset]:
-    """Return references to every image that was analysed and to the SEGs."""
+    """Return references to every image that was analysed, to the SEGs, and to the report that is compared with."""
     study = str(header.StudyInstanceUID)
     references = [
         _reference(frame.sop_class_uid, frame.sop_instance_uid, study_uid=study, series_uid=source.series_uid)
@@ -138,6 +143,16 @@ def _other_evidence(evidence: Evidence, header: Dataset) -> list[Dataset]:
         )
         for seg in evidence.segs
     ]
+    if evidence.earlier is not None:  # nothing in the tree refers to it: highdicom lists it as Pertinent Other Evidence
+        earlier = evidence.earlier
+        references.append(
+            _reference(
+                earlier.sop_class_uid,
+                earlier.sop_instance_uid,
+                study_uid=earlier.study_uid,
+                series_uid=earlier.series_uid,
+            )
+        )
     return references
 
 
@@ -179,7 +194,9 @@ def _measurements(
     root = report[0]
     modalities = {series.series_uid: series.modality for series in evidence.series}
     outlined = [_outlined(finding, sources) for finding in findings]
-    library = image_library([(source, index, modalities.get(source.series_uid, "")) for source, index in outlined])
+    library = image_library(
+        [(source, index, modalities.get(source.series_uid, "")) for source, index in outlined], evidence.acquisitions
+    )
     root.ContentSequence.insert(
         len(root.ContentSequence) - 1, library
     )  # before Imaging Measurements, as TID 1500 has it

@@ -8,7 +8,7 @@ import socket
 import ssl
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from io import BytesIO
@@ -19,7 +19,7 @@ import structlog
 from pydicom import Dataset, dcmread
 from pydicom.filereader import read_file_meta_info
 from pydicom.uid import UID, ExplicitVRLittleEndian, ImplicitVRLittleEndian
-from pynetdicom import AE, build_context
+from pynetdicom import AE, build_context, build_role, evt
 from pynetdicom.association import Association
 from pynetdicom.dimse import DIMSEServiceProvider
 from pynetdicom.presentation import PresentationContext
@@ -231,10 +231,17 @@ def _as_implicit(path: Path) -> bytes:
 
 
 @contextmanager
-def associated(peer: RemoteAe, wanted: list[PresentationContext], timeouts: Timeouts) -> Iterator[Association]:
+def associated(
+    peer: RemoteAe,
+    wanted: list[PresentationContext],
+    timeouts: Timeouts,
+    *,
+    stored: Callable[[evt.Event], int] | None = None,
+) -> Iterator[Association]:
     """Open an association, release it at the end, and abort it when something is raised.
 
-    Raises PeerUnavailable or PermanentRefusal where it is not established.
+    stored: takes what the peer sends by C-STORE on this association (C-GET) and returns a status; the node offers to be
+    SCP of every storage class among those wanted. Raises PeerUnavailable or PermanentRefusal where none comes about.
     """
     library.configure()
     ae = CallingAe(ae_title=peer.calling_ae_title)
@@ -243,12 +250,17 @@ def associated(peer: RemoteAe, wanted: list[PresentationContext], timeouts: Time
     ae.dimse_timeout = timeouts.dimse_s
     ae.network_timeout = timeouts.network_s
     ae.requested_contexts = wanted
+    classes = {str(context.abstract_syntax) for context in wanted}
     try:
         association = ae.associate(
             peer.host,
             peer.port,
             ae_title=peer.called_ae_title,
             tls_args=(peer.tls, peer.host) if peer.tls else None,
+            ext_neg=[build_role(uid, scp_role=True) for uid in classes & set(contexts.STORAGE_SOP_CLASSES)]
+            if stored
+            else None,
+            evt_handlers=[(evt.EVT_C_STORE, stored)] if stored else None,
         )
     except OSError as error:  # the host has no address
         raise PeerUnavailable(f"{peer.called_ae_title} at {peer.host}:{peer.port}: {error.strerror}") from error

@@ -5,6 +5,7 @@ from enum import StrEnum
 
 import numpy as np
 
+from dicom_ai.domain.prior import Change
 from dicom_ai.domain.verdict import Verdict
 
 
@@ -127,6 +128,7 @@ class Finding:
 
     site: what viewers show first: a level ("C3") with structure, or a position ("20-40 mm below top of cord").
     site_level: level code key where the site is a vertebral level, else None.
+    change: of the mean CSA since an earlier report; None where there is none to compare with.
     """
 
     structure: Structure
@@ -141,3 +143,4 @@ class Finding:
     contour: Contour | None = None
     segment_number: int | None = None
     verdict: Verdict = Verdict.REPORT
+    change: Change | None = None

@@ -16,6 +16,17 @@ class ModelOffset:
 
 
 @dataclass(frozen=True, slots=True)
+class ModelRepeatability:
+    """How far two means of a level may lie apart when the cord has not changed, as the model.toml states.
+
+    csa_mm2: 95 % of such differences are smaller (the repeatability coefficient). pairs: how many were looked at.
+    """
+
+    csa_mm2: float
+    pairs: int
+
+
+@dataclass(frozen=True, slots=True)
 class ModelReference:
     """Name, version and digest of the model that made a result.
 

@@ -9,13 +9,15 @@ class Recorded(StrEnum):
 
     NEW: kept, and its series is open again. DUPLICATE: the same UID and the same bytes are already kept.
     AGAIN: the UID is known with other bytes; this one is kept beside the first until the two have been compared.
-    OWN: the node made it; it is kept, but opens nothing and resets no timer.
+    OWN: the node made it; it is kept, but opens nothing and resets no timer. ASKED: the same, and it came because the
+    node asked for it by C-MOVE; it goes when it has been read.
     """
 
     NEW = "new"
     DUPLICATE = "duplicate"
     AGAIN = "again"
     OWN = "own"
+    ASKED = "asked"
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +26,7 @@ class ReceivedInstance:
 
     sha256: hex digest of the data set without group 2. path: where the bytes lie, relative to the file store.
     received_at: seconds since 1970. association_id: the id given to storage.associations.opened; "" without one.
-    manufacturer_own: the equipment module says that this node made it.
+    manufacturer_own: the equipment module says that this node made it. asked_for: the node's own C-MOVE brought it.
     The last of the identity fields are trimmed text, empty where absent.
     """
 
@@ -49,3 +51,4 @@ class ReceivedInstance:
     study_date: str = ""
     patient_name: str = ""
     manufacturer_own: bool = False
+    asked_for: bool = False

@@ -12,7 +12,7 @@ from types import MappingProxyType
 from typing import Any, Literal
 
 from dicom_ai.domain.findings import Structure, StructureKind
-from dicom_ai.domain.model import ModelOffset
+from dicom_ai.domain.model import ModelOffset, ModelRepeatability
 from dicom_ai.errors import ModelError
 from dicom_ai.inference.table import Table
 from dicom_ai.measurements import names
@@ -98,7 +98,7 @@ class Manifest:
 
     found_threshold: lowest score at which the target counts as found. mask_threshold: lowest value inside a mask.
     longest_run_s: the process of an analysis that takes longer is ended. segmenter_offset: against the segmenter of
-    healthy cohorts.
+    healthy cohorts. repeatability: of its areas.
     """
 
     folder: Path
@@ -117,6 +117,7 @@ class Manifest:
     longest_run_s: float = 600.0
     options: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
     segmenter_offset: ModelOffset | None = None
+    repeatability: ModelRepeatability | None = None
 
     def options_table(self) -> Table:
         """Return [family_options] for strict reading: take each key, then call done()."""
@@ -161,6 +162,7 @@ def read_manifest(folder: Path) -> Manifest:
         longest_run_s=root.number("longest_run_s", default=600.0, least=1.0),
         options=MappingProxyType(dict(root.table("family_options", default={}).free())),
         segmenter_offset=_segmenter_offset(root),
+        repeatability=_repeatability(root),
     )
     thresholds.done()
     root.done()
@@ -183,6 +185,13 @@ def _segmenter_offset(root: Table) -> ModelOffset | None:
         offset = ModelOffset(segmenter, table.number("offset_mm2"), table.integer("images", least=1))
     table.done()
     return offset
+
+
+def _repeatability(root: Table) -> ModelRepeatability | None:
+    table = root.table("repeatability", default={})
+    csa_mm2, pairs = table.number("csa_mm2", default=0.0, least=0.0), table.integer("pairs", default=0, least=0)
+    table.done()
+    return ModelRepeatability(csa_mm2, pairs) if csa_mm2 and pairs else None
 
 
 def _data(table: Table) -> DataSource:

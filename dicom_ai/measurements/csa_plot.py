@@ -23,7 +23,7 @@ WIDTH, HEIGHT = 680.0, 360.0
 LEFT, RIGHT, TOP, BOTTOM = 56.0, 16.0, 52.0, 72.0
 """Margins around the field of the plot, in points."""
 
-CURVE, BAND, MIDDLE, RULE, SOFT = "#0072b2", "#cfe8d5", "#2e8b57", "#e4e4e4", "#666666"
+CURVE, PRIOR, BAND, MIDDLE, RULE, SOFT = "#0072b2", "#d55e00", "#cfe8d5", "#2e8b57", "#e4e4e4", "#666666"
 _STEPS_MM2 = (5.0, 10.0, 20.0, 50.0)
 _STEPS_MM = (10.0, 20.0, 50.0, 100.0)
 _LEGEND_LETTERS = 118
@@ -40,25 +40,30 @@ class NormalBand:
 
 @dataclass(frozen=True, slots=True)
 class Stretch:
-    """A level along the cord, in mm below the top of the cord seen. normal: None where no range may be shown."""
+    """A level along the cord, in mm below the top of the cord seen. normal: None where no range may be shown.
+
+    prior_mm2: mean CSA in an earlier report; None without one.
+    """
 
     name: str
     start_mm: float
     stop_mm: float
     normal: NormalBand | None = None
+    prior_mm2: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class CsaCurve:
     """The CSA of every cross-section from head to feet; None where it may not be said.
 
-    normal: what the ranges are of, or why there is none.
+    normal: what the ranges are of, or why there is none. prior: which examination the earlier areas are of.
     """
 
     positions_mm: tuple[float, ...] = field(repr=False)
     areas_mm2: tuple[float | None, ...] = field(repr=False)
     stretches: tuple[Stretch, ...] = ()
     normal: str = ""
+    prior: str = ""
 
 
 def curve_of(profile: CordProfile, stretches: Sequence[Stretch] = (), *, normal: str = "") -> CsaCurve | None:
@@ -86,10 +91,12 @@ def curve_from_entry(entry: Mapping[str, Any]) -> CsaCurve | None:
             one["start_mm"],
             one["stop_mm"],
             NormalBand(*one["normal_mm2"]) if one["normal_mm2"] else None,
+            one.get("prior_mm2"),
         )
         for one in about.get("levels", [])
     )
-    return CsaCurve(tuple(one["position_mm"] for one in slices), areas, stretches, about.get("normal", ""))
+    positions = tuple(one["position_mm"] for one in slices)
+    return CsaCurve(positions, areas, stretches, about.get("normal", ""), about.get("prior", ""))
 
 
 def levels_entry(curve: CsaCurve | None) -> dict[str, Any] | None:
@@ -102,10 +109,11 @@ def levels_entry(curve: CsaCurve | None) -> dict[str, Any] | None:
             "start_mm": round(one.start_mm, 1),
             "stop_mm": round(one.stop_mm, 1),
             "normal_mm2": [one.normal.low_mm2, one.normal.mean_mm2, one.normal.high_mm2] if one.normal else None,
+            "prior_mm2": one.prior_mm2,
         }
         for one in curve.stretches
     ]
-    return {"levels": levels, "normal": curve.normal}
+    return {"levels": levels, "normal": curve.normal, "prior": curve.prior}
 
 
 def csa_svg(curve: CsaCurve, *, title: str = "") -> str:
@@ -127,6 +135,7 @@ def csa_drawing(curve: CsaCurve, *, title: str = "") -> Drawing:
         *_grid(frame),
         *_level_marks(curve, frame),
         *_measured(curve, frame),
+        *_earlier(curve, frame),
         Text((LEFT, 20.0), heading, size=13.0),
         *_legend(curve),
     ]
@@ -145,6 +154,7 @@ class _Frame:
     def around(curve: CsaCurve) -> "_Frame":
         highest = [area for area in curve.areas_mm2 if area is not None]
         highest += [one.normal.high_mm2 for one in curve.stretches if one.normal]
+        highest += [one.prior_mm2 for one in curve.stretches if one.prior_mm2]
         step = _step(1.08 * max(highest), _STEPS_MM2)
         return _Frame(0.0, max(curve.positions_mm), step * -(-1.08 * max(highest) // step))
 
@@ -219,8 +229,19 @@ def _measured(curve: CsaCurve, frame: _Frame) -> list[Shape]:
     return shapes + [Dot(point, 2.5, CURVE) for point in dotted]
 
 
+def _earlier(curve: CsaCurve, frame: _Frame) -> list[Shape]:
+    """Return the earlier mean of each level as a line of its length: a report keeps means, not slices."""
+    shapes: list[Shape] = []
+    for one in _shown(curve, frame):
+        if one.prior_mm2 is not None:
+            ends = tuple(frame.place(at, one.prior_mm2) for at in (one.start_mm, one.stop_mm))
+            shapes.append(Line(ends, PRIOR, 2.0))
+    return shapes
+
+
 def _legend(curve: CsaCurve) -> list[Shape]:
-    lines = wrap(curve.normal or "No range of healthy people is shown.", _LEGEND_LETTERS)[:2]
+    said = " ".join(text for text in (curve.prior, curve.normal or "No range of healthy people is shown.") if text)
+    lines = wrap(said, _LEGEND_LETTERS)[:2]
     low = HEIGHT - 22.0
     shapes: list[Shape] = [
         Text((LEFT, low + 13 * number), line, size=9.5, color=SOFT) for number, line in enumerate(lines)

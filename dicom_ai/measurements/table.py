@@ -21,11 +21,49 @@ _SHAPE_VALID = "as for CSA"
 _AREA = "sum of soft values x pixel area x cosine between slice normal and cord, per slice"
 _SCT = "SCT process_seg (De Leener 2017, doi 10.1016/j.neuroimage.2016.10.009)"
 _SOFT = "soft mask: Bedard 2025, arXiv 2310.15402; exact cosine: this project"
+_PRIOR_VALID = (
+    "the site is a vertebral level, or C2 and C3 pooled; the archive has a report of an earlier date, of the same "
+    "patient (ID, issuer, birth date and sex), in which the same family of models measured the same site"
+)
+_PRIOR = "this project"
 _NORMS = "Valosek 2024, doi 10.1162/imag_a_00075"
 
 _ROWS = (
     MeasurementDefinition(
         "csa_mean", "Mean CSA over {site}", "mm2", 1, f"mean over slices of: {_AREA}", _CSA_VALID, _SOFT, "area", "mean"
+    ),
+    MeasurementDefinition(
+        "csa_prior",
+        "Prior mean CSA over {site}",
+        "mm2",
+        1,
+        "the mean CSA that the newest earlier report of the same patient gives for the same site",
+        _PRIOR_VALID,
+        _PRIOR,
+        "area",
+        "mean",
+    ),
+    MeasurementDefinition(
+        "csa_change",
+        "Change of mean CSA over {site}",
+        "mm2",
+        1,
+        "mean CSA now - mean CSA of the earlier report, both as reported",
+        _PRIOR_VALID,
+        _PRIOR,
+        "area_change",
+        sign="positive: larger than before",
+    ),
+    MeasurementDefinition(
+        "csa_change_percent",
+        "Percent change of CSA over {site}",
+        "%",
+        1,
+        "100 x change of mean CSA / mean CSA of the earlier report",
+        _PRIOR_VALID,
+        _PRIOR,
+        "area_change_percent",
+        sign="positive: larger than before",
     ),
     MeasurementDefinition(
         "csa_sd",

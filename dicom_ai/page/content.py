@@ -15,6 +15,9 @@ MISSING = "–"
 
 COLUMNS: Mapping[str, str] = {
     "csa_mean": "CSA mean",
+    "csa_prior": "prior",
+    "csa_change": "change",
+    "csa_change_percent": "change",
     "csa_sd": "CSA SD",
     "csa_min": "CSA min",
     "csa_max": "CSA max",
@@ -40,7 +43,7 @@ COLUMNS: Mapping[str, str] = {
 }
 """Key of a measurement -> head of its column, in the order of the columns. Numbers without a column are in the SR."""
 
-MOST_COLUMNS = 11
+MOST_COLUMNS = 13
 _SHOWN_UNITS = {"mm2": "mm²", "mm3": "mm³", "deg": "°", "1": ""}
 
 

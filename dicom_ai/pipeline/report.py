@@ -14,14 +14,17 @@ from pathlib import Path
 from typing import Any
 
 import structlog
+from pydicom import dcmread
 
 from dicom_ai.analysis import kept
 from dicom_ai.analysis.identities import new_identity, plan_identities
 from dicom_ai.analysis.objects import saved
+from dicom_ai.analysis.prior import FindEarlier
 from dicom_ai.analysis.series import SeriesAnalysis, SeriesFailure
-from dicom_ai.analysis.study import StudyReport, report_study
+from dicom_ai.analysis.study import StudyReport, Terms, report_study
 from dicom_ai.dicom.kept_series import read_series
 from dicom_ai.dicom.ko_writer import RejectionReason, write_rejection_note
+from dicom_ai.dicom.person import person_of
 from dicom_ai.dicom.take_over import take_over_identity
 from dicom_ai.domain.destination import Destination
 from dicom_ai.domain.job import Job, JobState
@@ -51,7 +54,7 @@ class Reporter:
 
     path: file store path -> file. data_dir: below it analyses are kept, and results are written to `results`.
     destinations: by name; all of them where a rule names none. thresholds: from where on a finding is in doubt.
-    most_versions: reports of a study that leave without a person.
+    most_versions: reports of a study that leave without a person. find_earlier: None where no archive is asked.
     """
 
     database: Database
@@ -62,6 +65,7 @@ class Reporter:
     retries: Retries
     most_versions: int = 3
     thresholds: Thresholds = USUAL
+    find_earlier: FindEarlier | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,7 +160,7 @@ def _write(reporter: Reporter, task: ReportTask, part: _Part) -> StudyReport:
             identities=identities,
             out=out,
             complete=task.complete,
-            thresholds=reporter.thresholds,
+            terms=Terms(reporter.thresholds, _of_person(reporter, newest)),
         )
         notes = [_note(identities[note_slot(name)], objects, report, out) for name, objects in replaced.items()]
         report = replace(report, objects=(*report.objects, *notes))
@@ -166,6 +170,15 @@ def _write(reporter: Reporter, task: ReportTask, part: _Part) -> StudyReport:
         for item in report.objects if newest else ():  # a study may have been corrected image by image
             take_over_identity(item.path, reporter.path(newest or ""))
         return report
+
+
+def _of_person(reporter: Reporter, newest: str | None) -> FindEarlier | None:
+    """Return how an earlier report is looked for: of the patient as corrected, where the study was."""
+    find = reporter.find_earlier
+    if find is None or not newest:
+        return find
+    person = person_of(dcmread(reporter.path(newest), stop_before_pixels=True))
+    return lambda examination: find(replace(examination, person=person))
 
 
 def _ordered_as_spine(analyses: Sequence[SeriesAnalysis], failures: Sequence[SeriesFailure]) -> bool:

@@ -172,7 +172,7 @@ def habit(session: Session, sender: str, *, apart_from: str) -> Habit:
         .where(
             InstanceRow.calling_ae_title == sender,
             InstanceRow.series_uid != apart_from,
-            InstanceRow.standing.not_in((holdings.OWN, holdings.AGAIN, holdings.SPARE)),
+            InstanceRow.standing.not_in((holdings.OWN, holdings.ASKED, holdings.AGAIN, holdings.SPARE)),
         )
         .group_by(InstanceRow.series_uid)
         .order_by(sa.text("last DESC"))

@@ -13,6 +13,9 @@ KEPT, OWN = "kept", "own"
 AGAIN, CONFLICT, SPARE = "again", "conflict", "spare"
 """Standing of what is kept beside a kept image with the same UID: storage/versions.py says what becomes of it."""
 
+ASKED = "asked"
+"""Standing of a report of this product that the node asked an archive for: read once, never processed."""
+
 MISSING = "missing"
 """standing of a row whose file is gone: it is not processed, and becomes kept again when the same bytes come again."""
 
@@ -45,22 +48,40 @@ def mark_missing(session: Session, paths: Iterable[str]) -> int:
     return len(rows)
 
 
-def mark_found(session: Session, path: str, *, own: bool = False) -> bool:
+def mark_found(session: Session, path: str, *, own: str = "") -> bool:
     """Note that the file of a missing or deleted row came again; return whether it had been.
 
-    own: the node made it, so that it opens nothing.
+    own: OWN or ASKED where the node made it, so that it opens nothing.
     """
     row = _row(session, path)
     if row is None or row.standing not in ABSENT:
         return False
     deleted = row.standing != MISSING
-    row.standing = OWN if own else AGAIN if _another_is_kept(session, row) else KEPT
+    row.standing = own or (AGAIN if _another_is_kept(session, row) else KEPT)
     if row.standing == KEPT:
         _open(session, row)
     if row.standing == KEPT and deleted:
         _came_now(session, row)
     session.flush()
     return True
+
+
+def path_of_asked(session: Session, sop_instance_uid: str) -> str | None:
+    """Return where an object lies that was asked for, or that was here before; None where it is not here."""
+    return session.scalars(
+        sa.select(InstanceRow.path)
+        .where(InstanceRow.sop_instance_uid == sop_instance_uid, InstanceRow.standing.not_in(ABSENT))
+        .order_by(InstanceRow.id.desc())
+    ).first()
+
+
+def let_go_asked(session: Session, sop_instance_uid: str) -> None:
+    """Let the file of an object that was asked for go: it has been read."""
+    session.execute(
+        sa.update(InstanceRow)
+        .where(InstanceRow.sop_instance_uid == sop_instance_uid, InstanceRow.standing == ASKED)
+        .values(standing=DELETING)
+    )
 
 
 def _row(session: Session, path: str) -> InstanceRow | None:

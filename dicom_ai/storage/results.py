@@ -99,6 +99,12 @@ def find_written(session: Session, sop_instance_uid: str, folder: PurePath) -> R
     return _object(row, session.get_one(RunRow, row.run_id).number, folder)
 
 
+def is_withdrawn(session: Session, sop_instance_uid: str) -> bool:
+    """Say whether an object of this node was recalled; False for one that it does not know."""
+    known = (ResultRow.sop_instance_uid == sop_instance_uid, ResultRow.withdrawn_at.is_not(None))
+    return bool(session.scalar(sa.select(sa.exists().where(*known))))
+
+
 def all_of(session: Session, study_uid: str, folder: PurePath) -> Sequence[ResultObject]:
     """Return the written objects of a study, oldest run first; their paths are below folder."""
     rows = session.scalars(

@@ -17,12 +17,15 @@ from dicom_ai.domain.run import RunState
 from dicom_ai.storage import audit, confirmations, jobs, studies
 from dicom_ai.storage.confirmations import Confirmation
 from dicom_ai.storage.database import lock_study, now
-from dicom_ai.storage.holdings import AGAIN, CONFLICT, DELETED, DELETING, KEPT, OWN, SPARE
+from dicom_ai.storage.holdings import AGAIN, ASKED, CONFLICT, DELETED, DELETING, KEPT, OWN, SPARE
 from dicom_ai.storage.outbox import PENDING, OutboxState
 from dicom_ai.storage.tables import DecisionRow, InstanceRow, JobRow, OutboxRow, ResultRow, RunRow, SeriesRow, StudyRow
 
 DELETED_IMAGES = "images deleted"
 DAY_S = 86_400
+ASKED_S = 3600.0
+"""What was asked for goes as soon as it was read; after so long nobody will read it any more."""
+
 STUCK = (OutboxState.REFUSED, OutboxState.FAILED)
 _ON_DISK = sa.text("instances.standing <> 'deleted'")  # as the partial index has it, so that it is used
 
@@ -38,11 +41,12 @@ class Why(StrEnum):
     SENT = "analysed, every result sent"
     UNWANTED = "no rule wants them"
     OWN = "made by this node and came back"
+    ASKED = "asked for, to compare with"
     CONFLICT = "same UID with other pixels: a person must look"
     SPARE = "another version of the image counts"
 
 
-_BESIDE = {OWN: Why.OWN, CONFLICT: Why.CONFLICT, AGAIN: Why.ARRIVING, SPARE: Why.SPARE}
+_BESIDE = {OWN: Why.OWN, ASKED: Why.ASKED, CONFLICT: Why.CONFLICT, AGAIN: Why.ARRIVING, SPARE: Why.SPARE}
 """Standing of an image that is not processed -> why it is kept."""
 
 
@@ -86,8 +90,10 @@ class Rates:
 
 
 def keeping(session: Session, study_uid: str) -> Mapping[str, Keeping]:
-    """Return, by series, why the images of a study are kept."""
-    study = session.get_one(StudyRow, study_uid)
+    """Return, by series, why the images of a study are kept; of a study without images, nothing."""
+    study = session.get(StudyRow, study_uid)
+    if study is None:  # only a report of it was asked for
+        return {}
     series = session.scalars(sa.select(SeriesRow).where(SeriesRow.study_uid == study_uid)).all()
     routing = study.routing_until is not None and study.routing_until >= now(session)
     if routing or studies.is_open(session, study_uid):
@@ -105,7 +111,8 @@ def keeping(session: Session, study_uid: str) -> Mapping[str, Keeping]:
 
 def due(session: Session, limits: Limits) -> Sequence[str]:
     """Return the studies with images that may go, or whose going was interrupted."""
-    interrupted = sa.select(InstanceRow.study_uid).where(_ON_DISK, InstanceRow.standing == DELETING).distinct()
+    unfinished = sa.or_(InstanceRow.standing == DELETING, _left_behind(session))
+    interrupted = sa.select(InstanceRow.study_uid).where(_ON_DISK, unfinished).distinct()
     found = list(session.scalars(interrupted))
     spans = [span for span in (limits.unwanted_s, limits.analysed_s) if span]
     if not spans:
@@ -291,6 +298,7 @@ def _going(session: Session, study_uid: str, limits: Limits) -> list[tuple[Why, 
     found: list[tuple[Why, sa.ColumnElement[bool]]] = [
         (why, sa.and_(InstanceRow.series_uid.in_(series), InstanceRow.standing == KEPT)) for why, series in over.items()
     ]
+    found.append((Why.ASKED, _left_behind(session)))
     if limits.unwanted_s:
         old = InstanceRow.received_at <= at - limits.unwanted_s
         found += [
@@ -303,3 +311,8 @@ def _going(session: Session, study_uid: str, limits: Limits) -> list[tuple[Why, 
         if session.scalar(sa.select(sa.exists().where(InstanceRow.study_uid == study_uid, condition)))
     ]
     return there
+
+
+def _left_behind(session: Session) -> sa.ColumnElement[bool]:
+    """Return the condition on what was asked for and never read, as when the process that asked ended."""
+    return sa.and_(InstanceRow.standing == ASKED, InstanceRow.received_at <= now(session) - ASKED_S)

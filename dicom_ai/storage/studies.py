@@ -232,6 +232,11 @@ def is_own(session: Session, received: ReceivedInstance) -> bool:
     return received.manufacturer_own or _is_result(session, received)
 
 
+def standing_of_own(received: ReceivedInstance) -> str:
+    """Return the standing of an object that the node made."""
+    return ASKED if received.asked_for else OWN
+
+
 def digest_of(images: Sequence[tuple[str, str]]) -> str:
     """Return one digest over (SOP instance UID, SHA-256) pairs, whatever their order."""
     lines = sorted(f"{uid} {sha256}" for uid, sha256 in images)
@@ -247,7 +252,7 @@ _STANDING = {Recorded.NEW: KEPT, Recorded.AGAIN: AGAIN, Recorded.OWN: OWN, Recor
 def _judge(session: Session, received: ReceivedInstance, known: set[str]) -> Recorded:
     """Return what an image is. known: the standings of others with its UID; one that counts no more is no rival."""
     if is_own(session, received):
-        return Recorded.ASKED if received.asked_for else Recorded.OWN
+        return Recorded(standing_of_own(received))
     return Recorded.AGAIN if known & {KEPT, AGAIN, CONFLICT} else Recorded.NEW
 
 

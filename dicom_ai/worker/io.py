@@ -1,19 +1,23 @@
 """Queue io: routing, reports and sending. Loads no model."""
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 
 import structlog
 
+from dicom_ai.analysis.prior import Earlier
 from dicom_ai.analysis.warm_up import warm_up
 from dicom_ai.app import App
+from dicom_ai.destinations.earlier_reports import Retrieve
 from dicom_ai.domain.job import Job
+from dicom_ai.domain.prior import Examination
 from dicom_ai.errors import Unavailable
 from dicom_ai.inference.manifest import read_manifest
-from dicom_ai.pipeline import compare, evidence, report, route, send
+from dicom_ai.pipeline import compare, evidence, prior, report, route, send
 from dicom_ai.pipeline.compare import Comparer
 from dicom_ai.pipeline.evidence import Observer
+from dicom_ai.pipeline.prior import Asker
 from dicom_ai.pipeline.report import Reporter
 from dicom_ai.pipeline.route import Router
 from dicom_ai.pipeline.send import Sender
@@ -41,9 +45,10 @@ class IoWork:
         self._observer = Observer(
             database=app.database,
             path=app.files.path,
-            count=evidence.counting(app.archive) if app.archive else None,
+            count=self._count if app.archive else None,
             settled_s=timing.study_quiet_s,
             association_stale_s=timing.association_stale_s,
+            archive=app.archive,
         )
         self._router = Router(
             database=app.database,
@@ -64,6 +69,7 @@ class IoWork:
             retries=app.retries,
             most_versions=app.settings.brakes.most_versions,
             thresholds=app.settings.findings.thresholds,
+            find_earlier=self._earlier if app.settings.prior.archive else None,
         )
         self._sender = Sender(app.database, app.files.path, app.destinations, app.retries)
 
@@ -121,6 +127,27 @@ class IoWork:
                 log.error("report failed", **reason.fields)
                 tell(partial(report.fail, self._app.database, job, reason.text), self._stopping)
         return True
+
+    def _count(self, study_uid: str) -> Mapping[str, int]:
+        """Return what the archive counts of a study, wherever a page says that it is now."""
+        archive = self._app.archive
+        return evidence.counting(archive)(study_uid) if archive else {}
+
+    def _earlier(self, examination: Examination) -> Earlier:
+        """Ask for the earlier report of a patient; whatever happens to the question, the report is made."""
+        archive, settings = self._app.prior_archive, self._app.settings
+        if archive is None:
+            return Earlier()
+        how = Retrieve(settings.prior.retrieve)
+        asker = Asker(
+            self._app.database, self._app.files.path, archive, settings.node.ae_title, how, settings.prior.limit_s
+        )
+        try:
+            return prior.find(asker, examination)
+        except Exception as error:  # noqa: BLE001 - one of the three places: the report goes without a comparison
+            reason = describe(error)
+            log.error("looking for an earlier report failed", **reason.fields)
+            return Earlier(reason=reason.text, failed=True)
 
     def _send(self) -> bool:
         turn = send.claim(self._sender, self.owner, self._lease_s)
