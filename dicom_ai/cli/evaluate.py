@@ -32,12 +32,25 @@ if TYPE_CHECKING:
 @click.option("--folds", type=click.IntRange(0), default=0, help="Train so many folds by person first; 0: none.")
 @click.option("--minutes", type=click.FloatRange(0), default=0.0, help="Of the training of a fold; 0: the usual time.")
 @click.option("--steps", type=click.IntRange(0), default=0, help="Of the training of a fold; 0: the recipe's own.")
+@click.option("--config", "net", default="", help="Named configuration that the folds are trained in.")
+@click.option(
+    "--start-minutes",
+    type=click.FloatRange(0),
+    default=0.0,
+    help="Train first without anybody who is scored, and let every fold go on from there; 0: every fold from nothing.",
+)
 @click.option(
     "--out",
     type=click.Path(file_okay=False, path_type=Path),
     default=Path("folds-out"),
     show_default=True,
     help="Folder of the folds; what is done in it is gone on from.",
+)
+@click.option(
+    "--every", type=click.IntRange(1), default=1, help="A quick look: every so many slices of whole volumes, no crops."
+)
+@click.option(
+    "--pictures", type=click.Path(file_okay=False, path_type=Path), help="Folder for pictures of what went wrong."
 )
 @click.option("--card", is_flag=True, help="Write metrics.json and MODEL_CARD.md of the model folder.")
 def command(
@@ -53,7 +66,11 @@ def command(
     folds: int,
     minutes: float,
     steps: int,
+    net: str,
+    start_minutes: float,
     out: Path,
+    every: int,
+    pictures: Path | None,
     card: bool,
 ) -> None:
     """Score MODEL (spinal-cord, spine-mr, spine-xray).
@@ -69,14 +86,15 @@ def command(
         raise click.UsageError("--card describes the shipped weights; --folds scores others")
 
     folder = models or default_models_folder()
-    request = EvaluateRequest(data, folder, device, runtime, threads, seen)
+    request = EvaluateRequest(data, folder, device, runtime, threads, seen, every=every, pictures=pictures)
     chosen = recipe(model)
 
     def say(line: str) -> None:
         click.echo(line, err=True)
 
     if folds:
-        report = evaluate_folds(chosen, request, FoldPlan(folds, out, minutes, steps), say=say)
+        plan = FoldPlan(folds, out, minutes, steps, net, start_minutes=start_minutes)
+        report = evaluate_folds(chosen, request, plan, say=say)
     else:
         report = chosen.evaluate(request, say=say)
     if csv_path is not None:
@@ -91,7 +109,7 @@ def command(
 
 def _csv(report: "Report") -> str:
     text = io.StringIO()
-    writer = csv.DictWriter(text, report.columns, lineterminator="\n")
+    writer = csv.DictWriter(text, report.columns, lineterminator="\n", extrasaction="ignore")
     writer.writeheader()
     writer.writerows(report.rows)
     return text.getvalue()

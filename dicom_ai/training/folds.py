@@ -1,7 +1,7 @@
 """Cross-validation: every fold trains a model of its own without the people whom it is then scored on.
 
-    plan, said beforehand -> per fold: train (goes on where it was cut off), deliver into the fold's folder, score
-    -> one table with the fold of each row, and means over the folds of a kind
+    plan, said beforehand -> perhaps a start without anybody who is scored -> per fold: train (goes on where it was
+    cut off), deliver into the fold's folder, score -> one table with the fold of each row, means over folds of a kind
 
 A fold whose report lies in its folder is done and is read back, so that a long run can be cut off anywhere. The model
 of a fold names its training cases like any other, and the evaluation refuses whom they name.
@@ -17,13 +17,15 @@ from dicom_ai.training.recipes import EvaluateRequest, Fold, Recipe, Report, Say
 
 REPORT = "report.json"
 MODELS = "models"
+START = "start"
 
 
 @dataclass(frozen=True, slots=True)
 class FoldPlan:
     """How the folds are trained. count: folds by person. minutes: of each training; 0: the recipe's own.
 
-    out: a folder per fold. config, steps, seed: as in TrainRequest.
+    out: a folder per fold. config, steps, seed: as in TrainRequest. start_minutes: of one training before them, without
+    anybody who is scored in any fold, from whose weights every fold goes on; 0: every fold begins with nothing.
     """
 
     count: int
@@ -32,6 +34,7 @@ class FoldPlan:
     steps: int = 0
     config: str = ""
     seed: int = 0
+    start_minutes: float = 0.0
 
 
 def evaluate_folds(chosen: Recipe, request: EvaluateRequest, plan: FoldPlan, *, say: Say) -> Report:
@@ -39,7 +42,8 @@ def evaluate_folds(chosen: Recipe, request: EvaluateRequest, plan: FoldPlan, *, 
     folds = chosen.folds(request.data, plan.count)
     for line in announced(folds, plan):
         say(line)
-    reports = [_done(chosen, fold, request, plan, say) for fold in folds]
+    start = _start(chosen, folds, request, plan, say) if plan.start_minutes else None
+    reports = [_done(chosen, fold, request, plan, start, say) for fold in folds]
     rows = [{"fold": fold.name} | row for fold, report in zip(folds, reports, strict=True) for row in report.rows]
     notes = []
     for kind in dict.fromkeys(fold.kind for fold in folds):
@@ -52,33 +56,62 @@ def announced(folds: Sequence[Fold], plan: FoldPlan) -> list[str]:
     """Return what is going to be done, one line per fold, the time first."""
     each = f"{plan.minutes:g} minutes each, {plan.minutes * len(folds):g} in all" if plan.minutes else "the usual time"
     lines = [f"{len(folds)} trainings, {each}, and their evaluation; what is done is kept in {plan.out}"]
+    if plan.start_minutes:
+        lines.append(f"before them one of {plan.start_minutes:g} minutes without anybody who is scored, to go on from")
     lines += [f"{fold.name}: scored on {', '.join(sorted(fold.scored))}" for fold in folds]
     return lines
 
 
-def _done(chosen: Recipe, fold: Fold, request: EvaluateRequest, plan: FoldPlan, say: Say) -> Report:
+def _start(chosen: Recipe, folds: Sequence[Fold], request: EvaluateRequest, plan: FoldPlan, say: Say) -> Path:
+    """Return the model folder that every fold goes on from; it is trained where it does not lie there yet."""
+    folder = plan.out / START
+    done = sorted((folder / MODELS).glob("*/model.toml"))
+    if done:
+        say("start: done before")
+        return done[0].parent
+    nobody = frozenset().union(*(fold.held_out | fold.scored for fold in folds))
+    say("start: training")
+    chosen.train(_training(request, plan, folder, nobody, plan.start_minutes, None), say=say)
+    return chosen.deliver(folder, folder / MODELS)
+
+
+def _done(chosen: Recipe, fold: Fold, request: EvaluateRequest, plan: FoldPlan, start: Path | None, say: Say) -> Report:
     folder = plan.out / fold.name
     kept = folder / REPORT
     if kept.is_file():
         say(f"{fold.name}: done before")
         return _read(kept)
-    training = TrainRequest(
+    say(f"{fold.name}: training")
+    chosen.train(_training(request, plan, folder, fold.held_out, plan.minutes, start), say=say)
+    chosen.deliver(folder, folder / MODELS)
+    scoring = replace(request, models=folder / MODELS, seen=False, only=fold.scored)
+    if request.pictures is not None:
+        scoring = replace(scoring, pictures=request.pictures / fold.name)
+    report = chosen.evaluate(scoring, say=say)
+    kept.write_text(json.dumps(asdict(report), indent=1) + "\n", encoding="utf-8")
+    return report
+
+
+def _training(
+    request: EvaluateRequest,
+    plan: FoldPlan,
+    folder: Path,
+    held_out: frozenset[str],
+    minutes: float,
+    weights: Path | None,
+) -> TrainRequest:
+    return TrainRequest(
         data=request.data,
         out=folder,
         config=plan.config,
         steps=plan.steps,
-        minutes=plan.minutes,
+        minutes=minutes,
         seed=plan.seed,
         threads=request.threads,
         device=request.device if request.device.startswith("cuda") else "cpu",
-        held_out=fold.held_out,
+        weights=weights,
+        held_out=held_out,
     )
-    say(f"{fold.name}: training")
-    chosen.train(training, say=say)
-    chosen.deliver(folder, folder / MODELS)
-    report = chosen.evaluate(replace(request, models=folder / MODELS, seen=False, only=fold.scored), say=say)
-    kept.write_text(json.dumps(asdict(report), indent=1) + "\n", encoding="utf-8")
-    return report
 
 
 def _read(path: Path) -> Report:

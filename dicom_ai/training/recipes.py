@@ -47,8 +47,8 @@ class EvaluateRequest:
     """What `dicom-ai evaluate` was asked for.
 
     models: folder of model folders. seen: also score cases that the weights were trained on, marked as such.
-    only: people who are scored; None: everyone. every: of a volume every so many slices are scored, for a quick look.
-    pictures: folder for pictures of what went wrong; None: none.
+    only: people who are scored; None: everyone. every: of a volume every so many slices; above 1 a quick look without
+    crops. pictures: folder for pictures of what went wrong; None: none.
     """
 
     data: Path

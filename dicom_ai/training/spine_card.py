@@ -1,6 +1,7 @@
 """What stands beside the weights of the spine model: manifest, training cases, metrics, and the card made of them."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -81,10 +82,13 @@ sha256 = "{digest}"
 {data}"""
 
 
-def write_training(folder: Path, facts: dict[str, Any], header: dict[str, object]) -> None:
-    """Write training.json and training_cases.json."""
-    rows = cast(list[dict[str, Any]], header["cases"])
-    cases = [{key: str(row[key]) for key in ("name", "person", "digest", "source")} for row in rows]
+def write_training(
+    folder: Path, facts: dict[str, Any], header: dict[str, object], *, before: Sequence[dict[str, str]] = ()
+) -> None:
+    """Write training.json and training_cases.json. before: cases of the weights that the training began with."""
+    rows = [*before, *cast(list[dict[str, Any]], header["cases"])]
+    single = {str(row["digest"]): row for row in rows}.values()
+    cases = [{key: str(row[key]) for key in ("name", "person", "digest", "source")} for row in single]
     (folder / SEEN_FILE).write_text(json.dumps({"cases": cases}, indent=1) + "\n", encoding="utf-8")
     (folder / TRAINING_FILE).write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
 

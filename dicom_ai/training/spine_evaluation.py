@@ -17,14 +17,16 @@ import numpy as np
 from scipy import ndimage
 
 from dicom_ai.dicom.nifti import read_nifti
-from dicom_ai.domain.findings import Segmentation, StructureKind
+from dicom_ai.domain.findings import Segmentation, Structure, StructureKind
 from dicom_ai.domain.image import SourceImage, Volume
 from dicom_ai.errors import ConfigError
+from dicom_ai.imaging.overlay import render, write_png
+from dicom_ai.imaging.palette import color_of
 from dicom_ai.imaging.resample import grid_for, resample_onto
 from dicom_ai.inference.predictor import Predictor
 from dicom_ai.inference.registry import ModelStore
 from dicom_ai.training.data.spine_cases import SAME_PERSON
-from dicom_ai.training.recipes import EvaluateRequest, Fold, Report, Say
+from dicom_ai.training.recipes import EvaluateRequest, Fold, Report, Say, progress_line
 
 SEEN_FILE = "training_cases.json"
 
@@ -40,6 +42,9 @@ HELD_OUT = frozenset(
 VERTEBRAE = ("L5", "L4", "L3", "L2", "L1", "T12", "T11")
 DISCS = ("L5/S1", "L4/L5", "L3/L4", "L2/L3", "L1/L2")
 """What the values 1, 2, ... of the truth stand for."""
+
+POOR_DICE = 0.6
+"""A structure with less is looked at."""
 
 COLUMNS = (
     *("image", "person", "source", "seen", "crop", "structures", "dice_mean", "dice_worst", "worst"),
@@ -71,37 +76,59 @@ def evaluate(request: EvaluateRequest, *, model: str, say: Say) -> Report:
             continue
         if request.only is not None and person not in request.only:
             continue
-        for item in _items(path, name):
-            row = _scored(predictor, item) | {"person": person, "source": name.split("_")[0], "seen": person in seen}
+        for item in _items(path, name, request.every):
+            row, result = _scored(predictor, item)
+            row |= {"person": person, "source": name.split("_")[0], "seen": person in seen}
             rows.append(row)
-            say(" ".join(f"{key}={_short(row[key])}" for key in COLUMNS if row.get(key) is not None))
+            if request.pictures is not None and failed(row):
+                _picture(item, result, request.pictures)
+            say(progress_line(row, COLUMNS))
     return Report(COLUMNS, tuple(rows), tuple(summary(rows)))
 
 
 def seen_people(folder: Path) -> frozenset[str]:
     """Return the people of the training cases of a model folder; raises ConfigError where they are not named."""
+    return frozenset(case["person"] for case in seen_cases(folder))
+
+
+def seen_cases(folder: Path) -> list[dict[str, str]]:
+    """Return name, person, digest and source of the training cases; raises ConfigError where they are not named."""
     path = folder / SEEN_FILE
     if not path.is_file():
         raise ConfigError(f"{path}: no such file; without it nobody knows whom the weights have seen")
-    return frozenset(case["person"] for case in json.loads(path.read_text(encoding="utf-8"))["cases"])
+    cases: list[dict[str, str]] = json.loads(path.read_text(encoding="utf-8"))["cases"]
+    return cases
 
 
-def _items(path: Path, name: str) -> Iterator[Item]:
-    """Yield a case whole and, where its vertebrae are drawn, without the sacrum and above L3."""
+def _items(path: Path, name: str, every: int) -> Iterator[Item]:
+    """Yield a case whole and, where its vertebrae are drawn, without the sacrum and above L3.
+
+    every: so many slices; above 1 it is a quick look at whole cases, without the crops.
+    """
     image = read_nifti(path)
     truth = read_nifti(path.with_name(path.name.replace("_image", "_labels"))).image
     assert isinstance(image.image, Volume) and isinstance(truth, Volume)
-    drawn = np.asarray(truth.voxels).astype(np.uint8)
-    discs = name.startswith("menezes")
-    yield Item(name, "", image, drawn, DISCS if discs else VERTEBRAE)
-    if discs:
-        return
+    drawn = truth.with_voxels(np.asarray(truth.voxels).astype(np.uint8))
     grid = grid_for(image.image, spacing_mm=(0, 1, 1), orientation="LIP")
-    turned = resample_onto(image.image, grid).voxels
-    labels = resample_onto(truth.with_voxels(drawn), grid, order=0).voxels
+    turned = thinned(resample_onto(image.image, grid), every)
+    labels = thinned(resample_onto(drawn, grid, order=0), every).voxels
+    discs = name.startswith("menezes")
+    whole = (image, np.asarray(drawn.voxels)) if every == 1 else (replace(image, image=turned), labels)
+    yield Item(name, "", *whole, DISCS if discs else VERTEBRAE)
+    if discs or every > 1:
+        return
     for crop, rows in (("above L5/S1", _end_of_l5(labels)), ("above L3", _first_row(labels, 3))):
-        part = Volume(np.ascontiguousarray(turned[:, :rows]), grid.affine, grid.frame_of_reference_uid)
+        part = Volume(np.ascontiguousarray(turned.voxels[:, :rows]), turned.affine, turned.frame_of_reference_uid)
         yield Item(name, crop, replace(image, image=part), np.zeros(part.shape, np.uint8), ())
+
+
+def thinned(volume: Volume, every: int) -> Volume:
+    """Return every so many slices of a volume, from the middle of the first so many on."""
+    first = (every - 1) // 2
+    affine = volume.affine.copy()
+    affine[:3, 3] += first * affine[:3, 0]
+    affine[:3, 0] *= every
+    return Volume(np.ascontiguousarray(volume.voxels[first::every]), affine, volume.frame_of_reference_uid)
 
 
 def _end_of_l5(labels: np.ndarray) -> int:
@@ -117,16 +144,44 @@ def _first_row(labels: np.ndarray, value: int) -> int:
     return int(np.flatnonzero((labels == value).any(axis=(0, 2)))[0])
 
 
-def _scored(predictor: Predictor, item: Item) -> dict[str, Any]:
+def _scored(predictor: Predictor, item: Item) -> tuple[dict[str, Any], Segmentation]:
     started = time.perf_counter()
     result = predictor.predict(item.image)
     row: dict[str, Any] = {"image": item.name, "crop": item.crop, "score": result.score}
     row["seconds"] = time.perf_counter() - started
     if item.crop:
         named = [vertebra for vertebra in result.vertebrae if vertebra.level]
-        return row | {"structures": len(result.vertebrae), "false_levels": len(named)}
+        return row | {"structures": len(result.vertebrae), "false_levels": len(named)}, result
     assert isinstance(item.image.image, Volume)
-    return row | structure_scores(result, item.truth, item.levels, item.image.image.spacing_mm.tolist())
+    return row | structure_scores(result, item.truth, item.levels, item.image.image.spacing_mm.tolist()), result
+
+
+def failed(row: dict[str, Any]) -> bool:
+    """Whether somebody should look at the image: a wrong or false level, a missed structure, or a poor Dice."""
+    if row["crop"]:
+        return bool(row["false_levels"])
+    return bool(row["wrong"] or row["missed"] or row["dice_worst"] < POOR_DICE)
+
+
+def _picture(item: Item, result: Segmentation, folder: Path) -> None:
+    """Write the slice that holds most of the result, or of the truth: the truth on the left, the result on the right.
+
+    Colours are those of the levels; what has none in the truth or the result takes turns.
+    """
+    assert isinstance(item.image.image, Volume)
+    volume = item.image.image
+    axis = int(np.argmax(np.abs(volume.directions[0])))  # across the body
+    held = np.count_nonzero((result.labels > 0) | (item.truth > 0), axis=tuple(a for a in range(3) if a != axis))
+    place = int(held.argmax())
+    grey, found, truth = (np.take(one, place, axis=axis) for one in (volume.voxels, result.labels, item.truth))
+    kind = StructureKind.DISC if item.levels and "/" in item.levels[0] else StructureKind.VERTEBRA
+    drawn = {value: color_of(Structure(kind, "", level)) for value, level in enumerate(item.levels, start=1)}
+    own = {s.number: color_of(s.structure, number=s.number) for s in result.segments}
+    pair = np.concatenate([render(grey, truth, drawn), render(grey, found, own)], axis=1)
+    folder.mkdir(parents=True, exist_ok=True)
+    write_png(
+        pair, folder / f"{item.name}{'-' + item.crop.replace(' ', '-').replace('/', '-') if item.crop else ''}.png"
+    )
 
 
 def structure_scores(
@@ -139,28 +194,34 @@ def structure_scores(
     kind = StructureKind.DISC if "/" in levels[0] else StructureKind.VERTEBRA
     fitting = [segment.number for segment in result.segments if segment.structure.kind is kind]
     known = {segment.number: segment.structure.level for segment in result.segments}
-    dice: dict[str, float] = {}
-    surfaces, answers = [], {"right": 0, "wrong": 0, "withheld": 0}
+    parts: list[dict[str, Any]] = []
     for value in (int(value) for value in np.unique(truth) if value):
         level, own = levels[value - 1], truth == value
         counts = np.bincount(result.labels[own], minlength=max(fitting, default=0) + 1)
         best = max(fitting, key=lambda number: counts[number], default=0)
         mask = result.labels == best if best and counts[best] else np.zeros(own.shape, bool)
-        dice[level] = float(2 * (mask & own).sum() / (mask.sum() + own.sum()))
-        if mask.any():
-            surfaces.append(surface_distances(mask, own, spacing_mm))
+        part: dict[str, Any] = {"level": level, "dice": float(2 * (mask & own).sum() / (mask.sum() + own.sum()))}
         answer = known.get(best) if mask.any() else None
-        answers["right" if answer == level else "wrong" if answer else "withheld"] += 1
-    worst = min(dice, key=dice.__getitem__)
-    return answers | {
-        "structures": len(dice),
-        "dice_mean": fmean(dice.values()),
-        "dice_worst": dice[worst],
-        "worst": worst,
-        "missed": len(dice) - len(surfaces),
-        "surface_mm": _mean(float(distances.mean()) for distances in surfaces),
-        "hd95_mm": _mean(float(np.percentile(distances, 95)) for distances in surfaces),
+        part["answer"] = "right" if answer == level else "wrong" if answer else "withheld"
+        part |= _distances(mask, own, spacing_mm) if mask.any() else {"surface_mm": None, "hd95_mm": None}
+        parts.append(part)
+    worst = min(parts, key=lambda part: float(part["dice"]))
+    return {answer: sum(part["answer"] == answer for part in parts) for answer in ("right", "wrong", "withheld")} | {
+        "structures": len(parts),
+        "dice_mean": fmean(part["dice"] for part in parts),
+        "dice_worst": worst["dice"],
+        "worst": worst["level"],
+        "missed": sum(part["surface_mm"] is None for part in parts),
+        "surface_mm": _mean(part["surface_mm"] for part in parts),
+        "hd95_mm": _mean(part["hd95_mm"] for part in parts),
+        "parts": parts,
     }
+
+
+def _distances(mask: np.ndarray, own: np.ndarray, spacing_mm: Sequence[float]) -> dict[str, float]:
+    """Return the mean and the 95th percentile of the distances between the surfaces of two masks."""
+    distances = surface_distances(mask, own, spacing_mm)
+    return {"surface_mm": float(distances.mean()), "hd95_mm": float(np.percentile(distances, 95))}
 
 
 def _mean(values: Iterable[float | None]) -> float | None:
@@ -220,7 +281,3 @@ def summary(rows: Sequence[dict[str, Any]]) -> Iterator[str]:
 
 def _mm(value: float | None) -> str:
     return "-" if value is None else f"{value:.2f} mm"
-
-
-def _short(value: Any) -> str:
-    return f"{value:.3f}" if isinstance(value, float) else str(value)

@@ -77,6 +77,11 @@ class Stage1Run:
         settings = self.settings
         return min(1.0, max(self.seconds / (60 * settings.minutes), self.step / settings.steps))
 
+    def begin_with(self, begin: Callable[[DeepLabV3Plus], None]) -> None:
+        """Let the first branch and its running mean begin with given weights."""
+        begin(self.branches[0])
+        self.means[0].load_state_dict(self.branches[0].state_dict())
+
     def save(self) -> None:
         """Write the state so that a later run goes on, in one rename."""
         state = {
@@ -110,21 +115,34 @@ class Stage1Run:
         self.step, self.seconds = int(state["step"]), float(state["seconds"])
 
 
-def train_stage1(cases: Sequence[Case], settings: Stage1Settings, folder: Path, *, say: Say) -> list[DeepLabV3Plus]:
+def train_stage1(
+    cases: Sequence[Case],
+    settings: Stage1Settings,
+    folder: Path,
+    *,
+    say: Say,
+    begin: Callable[[DeepLabV3Plus], None] | None = None,
+    unlabelled: Sequence[Case] = (),
+) -> list[DeepLabV3Plus]:
     """Train on cases until the time is over; return the running means of the branches, in eval mode.
 
-    folder: holds the checkpoint, before and after. say: takes a line on the progress now and then.
+    folder: holds the checkpoint, before and after. say: takes a line on the progress now and then. begin: gives the
+    first branch the weights to begin with, where there is no checkpoint; a second one keeps its own random ones.
+    unlabelled: whose images two branches label for each other besides those of the cases; their codes are not read.
     """
     folder.mkdir(parents=True, exist_ok=True)
     run = Stage1Run(settings, folder)
+    if begin is not None and not run.step:
+        run.begin_with(begin)
     batches = SpineBatches(cases, settings.batches, seed=settings.seed + 7919 * run.step)
+    pool = SpineBatches([*cases, *unlabelled], settings.batches, seed=settings.seed + 104729 + 7919 * run.step)
     allowed = torch.from_numpy(allowed_table()).to(run.device)
     mixer = torch.Generator().manual_seed(settings.seed + run.step)
     saved = time.monotonic()
     losses: list[float] = []
     while run.progress < 1:
         started = time.monotonic()
-        losses.append(_step(run, batches, allowed, mixer))
+        losses.append(_step(run, batches, pool, mixer, allowed))
         run.step += 1
         run.seconds += time.monotonic() - started
         if run.step % 100 == 0:
@@ -136,11 +154,13 @@ def train_stage1(cases: Sequence[Case], settings: Stage1Settings, folder: Path, 
     return [mean.eval() for mean in run.means]
 
 
-def _step(run: Stage1Run, batches: SpineBatches, allowed: torch.Tensor, mixer: torch.Generator) -> float:
+def _step(
+    run: Stage1Run, batches: SpineBatches, pool: SpineBatches, mixer: torch.Generator, allowed: torch.Tensor
+) -> float:
     """Make one step of every branch and return the mean supervised loss."""
     rate = run.settings.learning_rate * _schedule(run.progress)
     image, codes = batches.draw(run.device)
-    mixed = _mixed(run, batches, mixer) if run.settings.branches > 1 else None
+    mixed = _mixed(run, pool, mixer) if run.settings.branches > 1 else None
     with _precision(run):
         supervised = [partial_loss(_forward(branch, image), codes, allowed) for branch in run.branches]
         cross = _cross(run, mixed) if mixed is not None else [torch.zeros(()) for _ in run.branches]

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from dicom_ai.nets.deeplabv3plus import DeepLabV3Plus
+from dicom_ai.nets.deeplabv3plus import DeepLabConfig, DeepLabV3Plus
 from dicom_ai.nets.tri_attention import COMPACT_FUSION, FusionConfig, SSHSNetStage2
 from dicom_ai.training.data.cases import Case
 from dicom_ai.training.data.spine_cases import VOLUME
@@ -62,10 +62,25 @@ def draw(case: Case, settings: Stage2Settings, rng: np.random.Generator) -> Patc
     return Patch(*(torch.stack([getattr(part, name) for part in parts]) for name in ("image", "triplets", "codes")))
 
 
+def middle(case: Case, settings: Stage2Settings) -> Patch:
+    """Return one patch of a case around the middle of what is labelled, for scores."""
+    places = np.argwhere(_labelled(case.arrays["codes"]))
+    part = _cut(case, settings, (places.min(axis=0) + places.max(axis=0)) // 2)
+    return Patch(*(getattr(part, name)[None] for name in ("image", "triplets", "codes")))
+
+
+def _labelled(codes: np.ndarray) -> np.ndarray:
+    return (codes >= VERTEBRA) & (codes <= SACRUM)
+
+
 def _one(case: Case, settings: Stage2Settings, rng: np.random.Generator) -> Patch:
+    places = np.argwhere(_labelled(case.arrays["codes"]))
+    return _cut(case, settings, places[rng.integers(len(places))])
+
+
+def _cut(case: Case, settings: Stage2Settings, centre: np.ndarray) -> Patch:
+    """Return the patch around a voxel (slice, row, column), without a batch axis."""
     image, codes = case.arrays["image"], case.arrays["codes"]
-    places = np.argwhere((codes >= VERTEBRA) & (codes <= SACRUM))
-    centre = places[rng.integers(len(places))]
     reach = (settings.slices * settings.apart, settings.rows, settings.columns)
     start = [int(np.clip(c - r // 2, 0, max(0, n - r))) for c, r, n in zip(centre, reach, image.shape, strict=True)]
     slices = np.minimum(start[0] + settings.apart * np.arange(settings.slices), len(image) - 1)
@@ -109,19 +124,52 @@ def train_stage2(
     cases: Sequence[Case], branches: Sequence[DeepLabV3Plus], settings: Stage2Settings, folder: Path, *, say: Say
 ) -> SSHSNetStage2:
     """Train on the volumes among the cases; return the network in eval mode. A checkpoint in folder is gone on from."""
-    volumes = [case for case in cases if case.kind == VOLUME]
     torch.manual_seed(settings.seed)
     device = torch.device(settings.device)
-    net = SSHSNetStage2(settings.net).to(device).train()
+    net = SSHSNetStage2(settings.net).to(device)
+    frozen = [branch.to(device).eval() for branch in branches]
+
+    def forward(patch: Patch) -> torch.Tensor:
+        features, scores = first_stage(frozen, patch.triplets.to(device))
+        logits: torch.Tensor = net(patch.image.to(device), features, scores)
+        return logits
+
+    _train(net, forward, cases, settings, folder, say)
+    return net.eval()
+
+
+def train_alone(
+    cases: Sequence[Case], config: DeepLabConfig, settings: Stage2Settings, folder: Path, *, say: Say
+) -> DeepLabV3Plus:
+    """Train the 3-D network without a first stage, for comparison; return it in eval mode. settings.net is not used."""
+    torch.manual_seed(settings.seed)
+    net = DeepLabV3Plus(config).to(settings.device)
+
+    def forward(patch: Patch) -> torch.Tensor:
+        logits: torch.Tensor = net(patch.image.to(settings.device))
+        return logits
+
+    _train(net, forward, cases, settings, folder, say)
+    return net.eval()
+
+
+def _train(
+    net: nn.Module,
+    forward: Callable[[Patch], torch.Tensor],
+    cases: Sequence[Case],
+    settings: Stage2Settings,
+    folder: Path,
+    say: Say,
+) -> None:
+    volumes = [case for case in cases if case.kind == VOLUME]
+    net.train()
     optimiser = torch.optim.Adam(net.parameters(), settings.learning_rate)
     step = _resume(folder / CHECKPOINT, net, optimiser)
     rng = np.random.default_rng(settings.seed + step)
-    allowed = torch.from_numpy(allowed_table()).to(device)
-    frozen = [branch.to(device).eval() for branch in branches]
+    allowed = torch.from_numpy(allowed_table()).to(settings.device)
     while step < settings.steps:
         patch = draw(volumes[rng.integers(len(volumes))], settings, rng)
-        features, scores = first_stage(frozen, patch.triplets.to(device))
-        loss = partial_loss(net(patch.image.to(device), features, scores), patch.codes.to(device), allowed)
+        loss = partial_loss(forward(patch), patch.codes.to(settings.device), allowed)
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
         nn.utils.clip_grad_norm_(net.parameters(), CLIP)
@@ -130,7 +178,6 @@ def train_stage2(
         if step % 50 == 0 or step == settings.steps:
             say(f"stage 2, step {step}, loss {float(loss.detach()):.3f}")
             _save(folder / CHECKPOINT, net, optimiser, step)
-    return net.eval()
 
 
 def _resume(path: Path, net: nn.Module, optimiser: torch.optim.Optimizer) -> int:

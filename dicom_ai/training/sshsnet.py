@@ -4,26 +4,31 @@
     dicom-ai evaluate spine-mr --data ../shared/data --card
 
 `--config compact-cps` trains two branches that teach each other (cross pseudo supervision); `paper` is the network of
-the paper with both. `--config compact-stage2` trains the second stage on top of the first one that lies in --out; it is
-not delivered: what ships is the first stage.
+the paper with both; `compact-brief` takes smaller steps, for trainings of minutes. `--config compact-stage2` trains the
+second stage on top of the first one that lies in --out; it is not delivered: what ships is the first stage. `--weights
+models/spine-mr` begins with the weights of a model folder.
 """
 
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, replace
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from dicom_ai.errors import ConfigError
+from dicom_ai.inference.manifest import read_manifest
+from dicom_ai.inference.onnx_weights import initializers
 from dicom_ai.nets.deeplabv3plus import COMPACT_2D, PAPER_2D, DeepLabV3Plus
-from dicom_ai.nets.fold import folded
+from dicom_ai.nets.fold import folded, give_folded
 from dicom_ai.nets.tri_attention import COMPACT_FUSION
-from dicom_ai.training import spine_card, spine_evaluation
-from dicom_ai.training.data.cases import read_header, read_pack, write_pack
-from dicom_ai.training.data.spine_batches import COLUMNS, ROWS
-from dicom_ai.training.data.spine_cases import read_cases
+from dicom_ai.training import spine_ablations, spine_card, spine_evaluation
+from dicom_ai.training.data.cases import Case, read_header, read_pack, write_pack
+from dicom_ai.training.data.spine_batches import COLUMNS, ROWS, BatchSettings, SpineBatches
+from dicom_ai.training.data.spine_cases import VOLUME, read_cases
 from dicom_ai.training.data.spine_classes import CLASSES
 from dicom_ai.training.data.spine_template import template_case
 from dicom_ai.training.export import write_onnx
@@ -34,17 +39,20 @@ from dicom_ai.training.spine_stage2 import Stage2Settings, train_stage2
 MODEL = "spine-mr"
 MINUTES = 55.0
 """Of the shipped weights, on two CPU threads."""
-PACK = "spine_cases.npz"
+PACK, RECIPE = "spine_cases.npz", "recipe.json"
 
 SETTINGS: dict[str, Stage1Settings] = {
     "compact": Stage1Settings(net=COMPACT_2D, branches=1, bf16=True),
     "compact-cps": Stage1Settings(net=COMPACT_2D, branches=2, bf16=True),
+    "compact-brief": Stage1Settings(
+        net=COMPACT_2D, branches=1, bf16=True, learning_rate=2e-3, batches=BatchSettings(size=3)
+    ),
     "paper": Stage1Settings(net=replace(PAPER_2D, classes=len(CLASSES)), branches=2),
 }
 STAGE2 = "compact-stage2"
 CONFIGS = (*SETTINGS, STAGE2)
 
-NETS = {"compact": "compact", "compact-cps": "compact", "paper": "paper"}
+NETS = {"compact": "compact", "compact-cps": "compact", "compact-brief": "compact", "paper": "paper"}
 """Configuration -> its network in nets.deeplabv3plus.CONFIGS."""
 
 
@@ -52,18 +60,20 @@ def train(request: TrainRequest, *, say: Say) -> None:
     """Pack the cases where there is no pack yet, and train the first stage, or the second on a finished first."""
     request.out.mkdir(parents=True, exist_ok=True)
     pack = request.out / PACK
+    held = spine_evaluation.HELD_OUT if request.held_out is None else request.held_out
     if not pack.exists():
         say(f"packing the cases of {request.data}")
-        held = spine_evaluation.HELD_OUT if request.held_out is None else request.held_out
-        cases = [*read_cases(request.data / "spine_mr"), template_case(request.data / "template")]
-        write_pack(pack, (case for case in cases if case.person not in held), about={"held out": sorted(held)})
+        cases = (case for case in _all_cases(request.data) if case.person not in held)
+        write_pack(pack, cases, about={"held out": sorted(held)})
     if request.threads:
         torch.set_num_threads(request.threads)
     config = request.config or CONFIGS[0]
     if config == STAGE2:
         _train_stage2(request, pack, say)
         return
-    (request.out / "recipe.json").write_text(json.dumps({"config": config}) + "\n", encoding="utf-8")
+    before = _cases_before(request.weights, held)
+    facts = {"config": config, "before": before}
+    (request.out / RECIPE).write_text(json.dumps(facts) + "\n", encoding="utf-8")
     settings = replace(
         SETTINGS[config],
         minutes=request.minutes or (MINUTES if not request.steps else 1e9),
@@ -71,7 +81,46 @@ def train(request: TrainRequest, *, say: Say) -> None:
         seed=request.seed,
         device=request.device,
     )
-    train_stage1(read_pack(pack), settings, request.out, say=say)
+    cases = read_pack(pack)
+    begin = None if request.weights is None else partial(_begin, request.weights, cases)
+    train_stage1(cases, settings, request.out, say=say, begin=begin)
+
+
+@lru_cache(maxsize=1)
+def _all_cases(data: Path) -> tuple[Case, ...]:
+    """Return every case of a data folder, kept for the next fold: the discs of a volume take seconds to derive."""
+    return (*read_cases(data / "spine_mr"), template_case(data / "template"))
+
+
+def ablate(request: TrainRequest, *, say: Say) -> Report:
+    """Train the small variants of both stages and compare them on the people who are held out."""
+    if request.threads:
+        torch.set_num_threads(request.threads)
+    held = spine_evaluation.HELD_OUT if request.held_out is None else request.held_out
+    volumes = [case for case in _all_cases(request.data) if case.kind == VOLUME]
+    seen, unseen = ([case for case in volumes if (case.person in held) is out] for out in (False, True))
+    trial = spine_ablations.Trial(*spine_ablations.split(seen), request.out, say)
+    if request.steps:
+        trial = replace(trial, patch=replace(trial.patch, steps=request.steps))
+    return spine_ablations.ablate(trial, unseen)
+
+
+def _cases_before(weights: Path | None, held_out: frozenset[str]) -> list[dict[str, str]]:
+    """Return the cases that the weights to start from have seen; raises ConfigError where one is to be held out."""
+    if weights is None:
+        return []
+    cases: list[dict[str, str]] = spine_evaluation.seen_cases(weights)
+    overlap = sorted(held_out & {case["person"] for case in cases})
+    if overlap:
+        raise ConfigError(f"{weights}: these weights have seen {', '.join(overlap)}, who are to be held out")
+    return cases
+
+
+def _begin(weights: Path, cases: Sequence[Case], branch: DeepLabV3Plus) -> None:
+    """Give a branch the weights of a model folder."""
+    stored = initializers(read_manifest(weights).weights_of("main").path)
+    images, _ = SpineBatches(cases, BatchSettings(size=16), seed=0).draw(torch.device("cpu"))
+    give_folded(branch, {name: torch.from_numpy(value.astype(np.float32)) for name, value in stored.items()}, images)
 
 
 def _train_stage2(request: TrainRequest, pack: Path, say: Say) -> None:
@@ -88,7 +137,7 @@ def _train_stage2(request: TrainRequest, pack: Path, say: Say) -> None:
 
 def trained_branches(out: Path) -> list[DeepLabV3Plus]:
     """Return the running means of the branches of a first stage, in eval mode."""
-    config = json.loads((out / "recipe.json").read_text(encoding="utf-8"))["config"]
+    config = json.loads((out / RECIPE).read_text(encoding="utf-8"))["config"]
     state = torch.load(out / CHECKPOINT, weights_only=True, map_location="cpu")
     branches = []
     for mean in state["means"]:
@@ -100,7 +149,8 @@ def trained_branches(out: Path) -> list[DeepLabV3Plus]:
 
 def deliver(out: Path, models: Path) -> Path:
     """Write the model folder: weights.onnx, model.toml, what was trained on, and a card without scores."""
-    config = json.loads((out / "recipe.json").read_text(encoding="utf-8"))["config"]
+    recipe = json.loads((out / RECIPE).read_text(encoding="utf-8"))
+    config = recipe["config"]
     state = torch.load(out / CHECKPOINT, weights_only=True, map_location="cpu")
     net = trained_branches(out)[0]
     parameters = sum(parameter.numel() for parameter in net.parameters())
@@ -116,7 +166,7 @@ def deliver(out: Path, models: Path) -> Path:
         "settings": json.loads(state["config"]),
         "network": asdict(SETTINGS[config].net),
     }
-    spine_card.write_training(folder, facts, read_header(out / PACK))
+    spine_card.write_training(folder, facts, read_header(out / PACK), before=recipe["before"])
     spine_card.write_manifest(folder, digest, net=NETS[config])
     spine_card.write_card(folder)
     return folder

@@ -19,6 +19,7 @@ class Remembering:
 
     def __init__(self):
         self.trained: list[frozenset[str]] = []
+        self.began_with: list[str | None] = []
 
     def folds(self, data, count):
         people = sorted(self.everyone)
@@ -27,12 +28,15 @@ class Remembering:
 
     def train(self, request, *, say):
         self.trained.append(request.held_out)
+        self.began_with.append(request.weights and request.weights.parents[1].name)
         request.out.mkdir(parents=True)
         (request.out / "seen").write_text(json.dumps(sorted(self.everyone - request.held_out)))
 
     def deliver(self, out, models):
-        models.mkdir()
-        return (out / "seen").rename(models / "seen")
+        (models / "only").mkdir(parents=True)
+        (models / "only" / "model.toml").touch()
+        (out / "seen").rename(models / "seen")
+        return models / "only"
 
     def evaluate(self, request, *, say):
         seen = json.loads((request.models / "seen").read_text())
@@ -47,9 +51,9 @@ class Remembering:
         raise AssertionError("folds do not write the card of the shipped weights")
 
 
-def scored(recipe, tmp_path, said=None):
+def scored(recipe, tmp_path, said=None, **changes):
     request = EvaluateRequest(tmp_path, tmp_path / "unused")
-    plan = FoldPlan(2, tmp_path / "folds", minutes=3)
+    plan = FoldPlan(2, tmp_path / "folds", minutes=3, **changes)
     return evaluate_folds(recipe, request, plan, say=(said if said is not None else []).append)
 
 
@@ -84,6 +88,20 @@ def test_a_run_that_was_cut_off_goes_on_after_the_folds_that_are_done(tmp_path):
     again = Remembering()
 
     assert scored(again, tmp_path) == first
+    assert again.trained == []
+
+
+def test_folds_go_on_from_a_start_that_has_seen_nobody_who_is_scored(tmp_path):
+    recipe = Remembering()
+    said: list[str] = []
+
+    first = scored(recipe, tmp_path, said, start_minutes=2)
+    again = Remembering()
+
+    assert recipe.trained == [frozenset("abcd"), frozenset("ac"), frozenset("bd")]
+    assert recipe.began_with == [None, "start", "start"]
+    assert "one of 2 minutes without anybody who is scored" in said[1]
+    assert scored(again, tmp_path, start_minutes=2) == first
     assert again.trained == []
 
 

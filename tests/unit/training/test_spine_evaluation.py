@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from dicom_ai.domain.findings import Segment, Segmentation, Structure, StructureKind
-from dicom_ai.training.spine_evaluation import HELD_OUT, structure_scores, surface_distances
+from dicom_ai.domain.image import Volume
+from dicom_ai.training.spine_evaluation import HELD_OUT, failed, structure_scores, surface_distances, thinned
 
 SPACING = (1.0, 1.0, 1.0)
 
@@ -38,6 +39,45 @@ def test_a_level_that_is_not_said_is_withheld():
     scores = structure_scores(*columns([None, "L4", "L5"]), ("L5", "L4", "L3"), SPACING)
 
     assert (scores["right"], scores["wrong"], scores["withheld"]) == (2, 0, 1)
+
+
+def test_every_structure_is_scored_apart():
+    parts = structure_scores(*columns(["L2", None, "L5"]), ("L5", "L4", "L3"), SPACING)["parts"]
+
+    assert [(part["level"], part["dice"], part["answer"]) for part in parts] == [
+        ("L5", 1.0, "right"),
+        ("L4", 1.0, "withheld"),
+        ("L3", 1.0, "wrong"),
+    ]
+
+
+def test_a_thinned_volume_keeps_its_slices_where_they_are():
+    affine = np.diag([2.0, 1.0, 1.0, 1.0])
+    affine[:3, 3] = (5.0, -3.0, 7.0)
+    volume = Volume(np.arange(10.0)[:, None, None] * np.ones((10, 2, 2)), affine)
+
+    thin = thinned(volume, 4)
+
+    assert thin.voxels[:, 0, 0].tolist() == [1.0, 5.0, 9.0]
+    assert thin.to_mm(np.array([2, 0, 0])) == pytest.approx(volume.to_mm(np.array([9, 0, 0])))
+
+
+WHOLE = {"crop": "", "wrong": 0, "missed": 0, "dice_worst": 0.9}
+
+
+@pytest.mark.parametrize(
+    ("row", "looked_at"),
+    [
+        (WHOLE, False),
+        (WHOLE | {"wrong": 1}, True),
+        (WHOLE | {"missed": 1}, True),
+        (WHOLE | {"dice_worst": 0.3}, True),
+        ({"crop": "above L3", "false_levels": 0}, False),
+        ({"crop": "above L3", "false_levels": 1}, True),
+    ],
+)
+def test_what_went_wrong_is_looked_at(row, looked_at):
+    assert failed(row) == looked_at
 
 
 def test_a_missed_structure_scores_nothing_and_is_withheld():

@@ -37,9 +37,9 @@ ALLOWED_TABLE = torch.from_numpy(allowed_table())
 
 
 @pytest.fixture(autouse=True)
-def two_threads():
+def one_thread():
     torch.manual_seed(0)
-    torch.set_num_threads(2)
+    torch.set_num_threads(1)
 
 
 def drawn_case(name="myosegmentum_99"):

@@ -10,7 +10,7 @@ torch = pytest.importorskip("torch", reason="the torch extra is not installed")
 from dicom_ai.errors import ConfigError  # noqa: E402
 from dicom_ai.inference.registry import ModelStore  # noqa: E402
 from dicom_ai.nets.deeplabv3plus import COMPACT_2D, DeepLabV3Plus  # noqa: E402
-from dicom_ai.nets.fold import folded  # noqa: E402
+from dicom_ai.nets.fold import folded, give_folded  # noqa: E402
 from dicom_ai.training import sshsnet  # noqa: E402
 from dicom_ai.training.data.cases import write_pack  # noqa: E402
 from dicom_ai.training.recipes import EvaluateRequest, Report, TrainRequest, recipe  # noqa: E402
@@ -21,7 +21,7 @@ from .test_spine_stages import drawn_case  # noqa: E402
 
 @pytest.fixture
 def out(tmp_path):
-    torch.set_num_threads(2)
+    torch.set_num_threads(1)
     folder = tmp_path / "out"
     folder.mkdir()
     write_pack(folder / sshsnet.PACK, [drawn_case()], about={})
@@ -49,6 +49,45 @@ def test_a_pack_becomes_a_model_folder_that_loads_and_knows_whom_it_has_seen(out
     assert report.ok, report.problems
     assert json.loads((folder / "training_cases.json").read_text())["cases"][0]["person"] == "myosegmentum_99"
     assert "Not yet measured" in (folder / "MODEL_CARD.md").read_text()
+
+
+def test_weights_that_have_seen_a_person_are_not_gone_on_from_without_him(out, tmp_path):
+    from dicom_ai.inference.registry import default_models_folder
+
+    shipped = default_models_folder() / "spine-mr"
+
+    with pytest.raises(ConfigError, match="have seen chu_02, who are to be held out"):
+        sshsnet.train(request(out, tmp_path, weights=shipped, held_out=frozenset({"chu_02"})), say=lambda line: None)
+
+
+def test_a_training_that_goes_on_from_shipped_weights_remembers_their_cases(out, tmp_path):
+    from dicom_ai.inference.registry import default_models_folder
+    from dicom_ai.training.spine_evaluation import seen_cases, seen_people
+
+    shipped = default_models_folder() / "spine-mr"
+
+    sshsnet.train(request(out, tmp_path, weights=shipped), say=lambda line: None)
+    before = json.loads((out / sshsnet.RECIPE).read_text())["before"]
+    header = {"cases": [seen_cases(shipped)[0], {"name": "x", "person": "x", "digest": "0", "source": "drawn"}]}
+    sshsnet.spine_card.write_training(tmp_path, {}, header, before=before)
+
+    assert before == seen_cases(shipped)
+    assert seen_people(tmp_path) == seen_people(shipped) | {"x"}
+    assert len(seen_cases(tmp_path)) == len(before) + 1
+
+
+def test_folded_weights_given_back_to_a_network_with_normalisations_give_the_same_logits():
+    torch.manual_seed(0)
+    net, other = DeepLabV3Plus(COMPACT_2D), DeepLabV3Plus(COMPACT_2D)
+    images = torch.randn(4, 3, 64, 64)
+    with torch.no_grad():
+        net.train()(images)
+        wanted = net.eval()(images)
+        give_folded(other, folded(net).state_dict(), images)
+        found, training = other.eval()(images), other.train()(images)
+
+    assert torch.allclose(found, wanted, atol=1e-3)
+    assert float((training - wanted).abs().mean()) < 0.2 * float(wanted.std())  # dropout alone is between them
 
 
 def test_the_second_stage_needs_the_first(out, tmp_path):
