@@ -22,20 +22,20 @@ def folded(net: nn.Module) -> nn.Module:
 
 
 def _fold(row: nn.Sequential) -> None:
-    for place in _pairs(row):
+    for place, conv, norm in _pairs(row):
         with torch.no_grad():
-            row[place] = fuse_conv_bn_eval(row[place], row[place + 1])
+            row[place] = fuse_conv_bn_eval(conv, norm)
         row[place + 1] = nn.Identity()
 
 
-def _pairs(row: nn.Sequential) -> list[int]:
-    """Return the places of the convolutions that a normalisation follows."""
-    convolutions, norms = (nn.Conv2d, nn.Conv3d), (nn.BatchNorm2d, nn.BatchNorm3d)
-    return [
-        place
-        for place in range(len(row) - 1)
-        if isinstance(row[place], convolutions) and isinstance(row[place + 1], norms)
-    ]
+def _pairs(row: nn.Sequential) -> list[tuple[int, nn.Conv2d | nn.Conv3d, nn.BatchNorm2d | nn.BatchNorm3d]]:
+    """Return (place of the convolution, convolution, normalisation) where one follows the other."""
+    found = []
+    for place in range(len(row) - 1):
+        conv, norm = row[place], row[place + 1]
+        if isinstance(conv, (nn.Conv2d, nn.Conv3d)) and isinstance(norm, (nn.BatchNorm2d, nn.BatchNorm3d)):
+            found.append((place, conv, norm))
+    return found
 
 
 @torch.no_grad()
@@ -60,7 +60,7 @@ def _folded_biases(net: nn.Module, weights: Mapping[str, torch.Tensor]) -> Itera
     """Yield each normalisation that was folded with the bias that took its place."""
     for name, part in net.named_modules():
         if isinstance(part, nn.Sequential):
-            yield from ((part[place + 1], weights[f"{name}.{place}.bias"]) for place in _pairs(part))
+            yield from ((norm, weights[f"{name}.{place}.bias"]) for place, _, norm in _pairs(part))
 
 
 def _undoing(bias: torch.Tensor) -> Callable[[Any, tuple[torch.Tensor]], None]:

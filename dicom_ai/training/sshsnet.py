@@ -63,8 +63,8 @@ def train(request: TrainRequest, *, say: Say) -> None:
     held = spine_evaluation.HELD_OUT if request.held_out is None else request.held_out
     if not pack.exists():
         say(f"packing the cases of {request.data}")
-        cases = (case for case in _all_cases(request.data) if case.person not in held)
-        write_pack(pack, cases, about={"held out": sorted(held)})
+        kept = [case for case in _all_cases(request.data) if case.person not in held]
+        write_pack(pack, kept, about={"held out": sorted(held)})
     if request.threads:
         torch.set_num_threads(request.threads)
     config = request.config or CONFIGS[0]
