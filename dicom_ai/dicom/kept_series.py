@@ -1,16 +1,22 @@
 """A series read back from the files the node keeps; a series is the same as long as its files are."""
 
+import threading
+from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from functools import lru_cache
+from dataclasses import replace
 from pathlib import Path
 
 from dicom_ai.dicom.headers import read_instance
-from dicom_ai.domain.study import Series
+from dicom_ai.domain.study import Element, Series
 from dicom_ai.errors import MissingIdentity, NotDicom, RejectedInput, Unavailable
 
-REMEMBERED = 32
-"""How many series stay in memory; their headers only. A study is routed again whenever another series of it is."""
+REMEMBERED_IMAGES = 4000
+"""Headers of how many images stay in memory. A study is routed again whenever another series of it is."""
+
+_Key = tuple[str, str, tuple[Path, ...]]
+_remembered: OrderedDict[_Key, Series] = OrderedDict()
+_guard = threading.Lock()
 
 
 def read_series(study_uid: str, series_uid: str, paths: Sequence[Path]) -> Series:
@@ -19,8 +25,19 @@ def read_series(study_uid: str, series_uid: str, paths: Sequence[Path]) -> Serie
     Raises RejectedInput where one cannot be read: a series that lacks an image must not pass for a whole one. Raises
     Unavailable where the disk is why.
     """
+    key = (study_uid, series_uid, tuple(paths))
+    with _guard:
+        known = _remembered.get(key)
+        if known is not None:
+            _remembered.move_to_end(key)
+            return known
     with kept(paths):
-        return _read(study_uid, series_uid, tuple(paths))
+        series = _read(*key)
+    with _guard:
+        _remembered[key] = series
+        while sum(len(one.instances) for one in _remembered.values()) > REMEMBERED_IMAGES:
+            _remembered.popitem(last=False)
+    return series
 
 
 @contextmanager
@@ -37,14 +54,16 @@ def kept(paths: Sequence[Path]) -> Iterator[None]:
         raise
 
 
-@lru_cache(maxsize=REMEMBERED)
 def _read(study_uid: str, series_uid: str, paths: tuple[Path, ...]) -> Series:
     if not paths:
         raise NotDicom(f"series {series_uid}: none of its images is kept")
     instances = []
+    same: dict[Element, Element] = {}  # most elements say the same in every image: kept once, a tenth of the memory
     for path in paths:
         try:
-            instances.append(read_instance(path))
+            instance = read_instance(path)
+            header = {keyword: same.setdefault(element, element) for keyword, element in instance.header.items()}
+            instances.append(replace(instance, header=header))
         except (NotDicom, MissingIdentity) as error:
             raise NotDicom(f"series {series_uid}: one of its {len(paths)} images cannot be read: {error}") from error
     return Series(study_uid, series_uid, tuple(instances))

@@ -9,7 +9,7 @@ import numpy as np
 from pydicom import dcmread
 from pydicom.dataset import Dataset
 from pydicom.pixels import apply_modality_lut, iter_pixels
-from pydicom.uid import UID
+from pydicom.uid import UID, RLELossless
 
 from dicom_ai.dicom.functional_groups import frame_elements, is_multiframe_with_groups
 from dicom_ai.dicom.headers import PARSE_ERRORS
@@ -19,6 +19,9 @@ from dicom_ai.errors import UnreadablePixels
 _GREY = frozenset({"MONOCHROME1", "MONOCHROME2"})
 MOST_PIXELS = 1 << 30
 """Pixels of an object, all frames together: a compressed object of some bytes may say that it has more."""
+
+MOST_FROM_RLE = 64
+"""Bytes that one byte of RLE can become (PS3.5 G.3.1: two bytes say "this one 128 times")."""
 
 
 def check_grey(instance: Instance) -> None:
@@ -62,6 +65,7 @@ def pixel_digest(path: Path) -> str:
         if "Rows" not in header:
             return ""
         _check_size([str(header.get(keyword, "")) for keyword in ("Rows", "Columns")])
+        _check_run_lengths(header, frames=1)
         digest = hashlib.sha256()
         deflated = UID(_transfer_syntax(header)).is_deflated  # which the library inflates only as a whole
         for frame in iter_pixels(dcmread(path) if deflated else path):
@@ -84,6 +88,16 @@ def _check_size(numbers: Sequence[str]) -> None:
         raise UnreadablePixels(f"{pixels} pixels: an object may have {MOST_PIXELS}")
 
 
+def _check_run_lengths(dataset: Dataset, *, frames: int) -> None:
+    """Raise UnreadablePixels where frames are larger than a run-length coded file of that size can make them."""
+    if _transfer_syntax(dataset) != RLELossless:
+        return
+    bits = int(dataset.get("BitsAllocated") or 8) * int(dataset.Rows) * int(dataset.Columns) * frames
+    size_bytes = Path(str(dataset.filename)).stat().st_size
+    if bits > 8 * MOST_FROM_RLE * size_bytes:
+        raise UnreadablePixels(f"{bits // 8} bytes of pixels from {size_bytes} bytes of run lengths")
+
+
 def _read(path: Path | None) -> Dataset:
     if path is None:
         raise UnreadablePixels("no pixels: the header came without its file")
@@ -101,6 +115,7 @@ def _decode(dataset: Dataset) -> np.ndarray:
         dataset.file_meta.TransferSyntaxUID = UID(_native_syntax(dataset))
     syntax = dataset.file_meta.TransferSyntaxUID
     try:
+        _check_run_lengths(dataset, frames=int(dataset.get("NumberOfFrames") or 1))
         return dataset.pixel_array
     except (*PARSE_ERRORS, RuntimeError) as error:
         raise UnreadablePixels(f"pixels in {syntax.name} cannot be decoded ({type(error).__name__})") from None
