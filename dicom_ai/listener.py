@@ -5,7 +5,7 @@ STATUSES, and by docs/conformance.md.
 """
 
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from types import MappingProxyType
 
 import structlog
@@ -48,13 +48,14 @@ STATUSES: MappingProxyType[type[DicomAiError], int] = MappingProxyType(
 
 LATER = "cannot be stored now, try again"
 
-REJECTED_EVERY_S = 3600.0
-"""A caller that is rejected again and again is noted so often, with how often it was; the log has every time."""
+REJECTED_TOLD_EVERY_S = 3600.0
+"""The audit trail is told so often of a caller that is rejected again and again, with how often; the log every time."""
 
 CALLED_EVERY_S = 60.0
 """That a peer called is noted so often: some open an association for every image."""
 
-VERIFIED_EVERY_S = 1.0
+NOTED_EVERY_S = 1.0
+"""That somebody sent a C-ECHO, or was rejected, is noted so often: somebody may be waiting to see it."""
 
 
 class Listener:
@@ -72,9 +73,10 @@ class Listener:
         self._name = f"{settings.node.ae_title}:{settings.node.port}"
         self._asks_as = settings.asks_as
         self._stopped = threading.Event()
-        self._rejections = Throttle(REJECTED_EVERY_S, others=OTHERS)
+        self._rejections = Throttle(NOTED_EVERY_S, others=OTHERS)
+        self._rejections_told = Throttle(REJECTED_TOLD_EVERY_S, others=OTHERS)
         self._calls = Throttle(CALLED_EVERY_S, others=("", ""))
-        self._verifications = Throttle(VERIFIED_EVERY_S, others=("", ""))
+        self._verifications = Throttle(NOTED_EVERY_S, others=("", ""))
         self._beats = threading.Thread(target=self._beat, name="association-beat", daemon=True)
         self._scp = Scp(
             settings.node.ae_title,
@@ -122,7 +124,7 @@ class Listener:
         self._scp.stop(grace_s)
         if self._beats.is_alive():
             self._beats.join()
-        self._note_rejections(at=float("inf"))
+        self._tell_rejections(at=float("inf"))
         self.log.info("stopped")
 
     def _listen(self) -> None:
@@ -175,20 +177,24 @@ class Listener:
 
     def _refused(self, calling_ae_title: str, address: str, reason: str) -> None:
         self.log.warning("association rejected", calling_ae_title=calling_ae_title, address=address, reason=reason)
-        who = self._rejections.take(Rejection(calling_ae_title, address, reason), self._database.clock())
-        if who is not None:
-            self._note_rejected({who: 1})
+        rejection, at = Rejection(calling_ae_title, address, reason), self._database.clock()
+        noted, told = self._rejections.take(rejection, at), self._rejections_told.take(rejection, at)
+        self._note_rejected([noted] if noted else [], {told: 1} if told else {})
 
-    def _note_rejections(self, *, at: float) -> None:
-        """Note how often callers were rejected again meanwhile."""
-        if found := self._rejections.due(at):
-            self._note_rejected(found)
+    def _tell_rejections(self, *, at: float) -> None:
+        """Tell how often callers were rejected again since that was last told."""
+        self._rejections.due(at)
+        self._note_rejected([], self._rejections_told.due(at))
 
-    def _note_rejected(self, found: Mapping[Rejection, int]) -> None:
+    def _note_rejected(self, noted: Sequence[Rejection], told: Mapping[Rejection, int]) -> None:
+        if not noted and not told:
+            return
         try:
             with self._database.write() as session:
-                for who, times in found.items():
-                    callers.rejected(session, who, times=times)
+                for who in noted:
+                    callers.rejected(session, who)
+                for who, times in told.items():
+                    callers.tell_rejected(session, who, times=times)
         except Unavailable as error:
             self.log.warning("a rejected association could not be noted", reason=str(error))
 
@@ -236,7 +242,7 @@ class Listener:
     def _beat(self) -> None:
         """Show every few seconds which associations are open, so that a killed process's go stale."""
         while not self._stopped.wait(self._settings.timing.association_stale_s / 6):
-            self._note_rejections(at=self._database.clock())
+            self._tell_rejections(at=self._database.clock())
             open_now = [caller.id for caller in self._scp.callers()]
             if not open_now:
                 continue

@@ -3,9 +3,10 @@
 import os
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from dicom_ai.cli import _inward
+from dicom_ai.cli._found import Found
 from dicom_ai.errors import ConfigError, DicomAiError
 
 if TYPE_CHECKING:
@@ -14,15 +15,6 @@ if TYPE_CHECKING:
 CLOCK_SLACK_S = 60
 YEAR_2026 = 1_767_225_600
 """The first second of 2026, before which this release did not exist."""
-
-
-@dataclass(frozen=True, slots=True)
-class Found:
-    """What a check found. ok: False where something does not work; True with a note where a person should know more."""
-
-    check: str
-    ok: bool
-    says: str
 
 
 def settings(app: "App") -> Iterator[Found]:
@@ -129,6 +121,8 @@ CHECKS: dict[str, Callable[["App"], Iterator[Found]]] = {
     "model": models,
     "broker": broker,
     "destination": destinations,
+    "listener": _inward.listener,
+    "peer": _inward.peers,
 }
 """Name -> check, in the order in which they are made."""
 

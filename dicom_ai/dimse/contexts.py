@@ -41,11 +41,15 @@ MOST_CONTEXTS = 128
 def acceptor_contexts() -> list[PresentationContext]:
     """Return the contexts the SCP supports: storage, verification, and storage commitment in the reversed role."""
     storage = [build_context(sop_class, list(TRANSFER_SYNTAXES)) for sop_class in STORAGE_SOP_CLASSES]
-    verification = build_context(Verification, list(UNCOMPRESSED))
     # The archive that commits opens an association to us and keeps the SCP role on it (PS3.4 J.3.3).
     commitment = build_context(StorageCommitmentPushModel, list(UNCOMPRESSED))
     commitment.scu_role, commitment.scp_role = True, True
-    return [*storage, verification, commitment]
+    return [*storage, *verification_contexts(), commitment]
+
+
+def verification_contexts() -> list[PresentationContext]:
+    """Return the context of C-ECHO."""
+    return [build_context(Verification, list(UNCOMPRESSED))]
 
 
 def requestor_contexts(kinds: Iterable[tuple[str, str]]) -> list[PresentationContext]:

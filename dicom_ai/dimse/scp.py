@@ -209,6 +209,10 @@ class Scp:
         request = cast(A_ASSOCIATE, association.requestor.primitive)
         calling, called = request.calling_ae_title.strip(), request.called_ae_title.strip()
         address = _plain_address(association.requestor.address)
+        if calling == called == self._ae_title and _is_this_machine(association, address):
+            # The node asks itself whether it answers (dicom-ai doctor): that, and nothing else.
+            association.acceptor.supported_contexts = contexts.verification_contexts()
+            return
         reason = self._reason_to_reject(calling, called, address)
         if reason is None:
             with self._lock:
@@ -255,7 +259,10 @@ class Scp:
         return status
 
     def _verified(self, event: evt.Event) -> int:
-        self._handlers.verified(self._caller(event.assoc))
+        with self._lock:
+            caller = self._callers.get(event.assoc)
+        if caller is not None:
+            self._handlers.verified(caller)
         return SUCCESS
 
     def _event_report(self, event: evt.Event) -> tuple[int, None]:
@@ -300,6 +307,12 @@ class Scp:
             self._released.discard(event.assoc)
         if caller is not None:
             self._handlers.closed(caller, released)
+
+
+def _is_this_machine(association: Association, address: str) -> bool:
+    """Whether a caller is on the machine it calls: it comes from the very address that it called."""
+    transport = association.dul.socket
+    return transport is not None and _plain_address(transport.socket.getsockname()[0]) == address
 
 
 def _plain_address(address: str) -> str:

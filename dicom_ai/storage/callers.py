@@ -49,17 +49,21 @@ def verified(session: Session, calling_ae_title: str, address: str) -> None:
     row.called_at = row.verified_at = now(session)
 
 
-def rejected(session: Session, who: Rejection, *, times: int = 1) -> None:
-    """Note that somebody was not let in, also in the audit trail. times: as often since that was last noted."""
+def rejected(session: Session, who: Rejection) -> None:
+    """Note that somebody was not let in."""
     row = _row(session, who.calling_ae_title, who.address)
     row.rejected_at, row.reason = now(session), who.reason
-    subject = f"node {who.address or 'unknown'}"
-    detail: audit.Detail = {"calling_ae_title": row.calling_ae_title, "because": who.reason, "times": times}
-    audit.record(session, "listener", "association rejected", subject, detail)
     session.flush()
     strangers = sa.select(CallerRow).where(CallerRow.called_at.is_(None)).order_by(CallerRow.rejected_at.desc())
     for one in session.scalars(strangers.offset(MOST_STRANGERS)).all():
         session.delete(one)
+
+
+def tell_rejected(session: Session, who: Rejection, *, times: int) -> None:
+    """Tell the audit trail that somebody was not let in. times: as often since that was last told."""
+    title = _text(who.calling_ae_title)
+    detail: audit.Detail = {"calling_ae_title": title, "because": who.reason, "times": times}
+    audit.record(session, "listener", "association rejected", f"node {who.address or 'unknown'}", detail)
 
 
 def contacts(session: Session) -> Sequence[Contact]:
@@ -72,9 +76,13 @@ def contacts(session: Session) -> Sequence[Contact]:
 
 
 def _row(session: Session, calling_ae_title: str, address: str) -> CallerRow:
-    title = calling_ae_title.replace("\0", "")  # PostgreSQL refuses NUL
+    title = _text(calling_ae_title)
     row = session.get(CallerRow, (title, address))
     if row is None:
         row = CallerRow(calling_ae_title=title, address=address, reason="")
         session.add(row)
     return row
+
+
+def _text(calling_ae_title: str) -> str:
+    return calling_ae_title.replace("\0", "")  # PostgreSQL refuses NUL

@@ -14,7 +14,9 @@ def test_a_peer_that_is_let_in_verifies_and_is_rejected_from_elsewhere(database:
         callers.verified(session, "PACS", "192.0.2.7")
         clock.advance(5)
         callers.called(session, "PACS", "192.0.2.7")
-        callers.rejected(session, Rejection("PACS", "192.0.2.8", REASON), times=3)
+        elsewhere = Rejection("PACS", "192.0.2.8", REASON)
+        callers.rejected(session, elsewhere)
+        callers.tell_rejected(session, elsewhere, times=3)
 
     with database.read() as session:
         assert callers.contacts(session) == (

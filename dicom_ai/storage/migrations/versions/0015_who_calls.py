@@ -25,6 +25,11 @@ def upgrade() -> None:
         sa.Column("reason", sa.Text(), nullable=False),
         sa.PrimaryKeyConstraint("calling_ae_title", "address", name=op.f("pk_callers")),
     )
+    op.execute(
+        "INSERT INTO callers (calling_ae_title, address, called_at, reason) "
+        "SELECT calling_ae_title, peer_address, MAX(opened_at), '' FROM associations "
+        "GROUP BY calling_ae_title, peer_address"
+    )
     op.add_column("association_studies", sa.Column("told", sa.Integer(), nullable=False, server_default="0"))
     op.execute("UPDATE association_studies SET told = images")  # what came before is not told now
     op.create_index(
