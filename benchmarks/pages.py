@@ -1,194 +1,145 @@
-"""Times of the pages on a node with many studies: `python -m benchmarks.pages --studies 100000`.
+"""Times of every page on a node with many studies: `python -m benchmarks.pages --studies 100000 [--postgres]`.
 
-Seeds a database with studies of 3 series and their images, a reported run and a sent result each, then asks every
-list as a browser does and prints the median of a few answers. `--database-url` names a PostgreSQL database instead of
-a SQLite file; it must be empty.
+Fills a database as a year of work would, of 3 series and 30 images a study, then asks every page as a browser does, and
+prints the median and the worst of some answers. `--postgres` runs a PostgreSQL server on loopback, instead of SQLite.
+`--slow 50` also prints statements that took longer than 50 ms. `--folder DIR` keeps what was filled for another run.
 """
 
 import argparse
+import re
 import statistics
 import tempfile
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import sqlalchemy as sa
 from starlette.testclient import TestClient
 
+from benchmarks.year import IMAGES, SERIES, STATES, Year
 from dicom_ai import settings
 from dicom_ai.app import App, open_app, prepare
 from dicom_ai.domain.account import Role
 from dicom_ai.storage import accounts
-from dicom_ai.storage.tables import InstanceRow, OutboxRow, ResultRow, RunRow, SeriesRow, StudyRow
+from dicom_ai.storage.tables import StudyRow
 from dicom_ai.web import passwords
 from dicom_ai.web.application import create
+from dicom_ai.web.routes import URLS
 
 PASSWORD = "a sentence is a good password"
-BATCH = 2_000
-TIMES = 7
-SERIES = 3
-MIDDLE = "1.2.826.1.50"
-PAGES = {
-    "overview": "/",
-    "studies": "/studies",
-    "studies, patient": "/studies?patient=Doe%2042",
-    "studies, rare patient": "/studies?patient=Nobody",
-    "studies, accession": "/studies?accession=A77",
-    "studies, date": "/studies?date_from=20260101&date_to=20260131",
-    "studies, failed": "/studies?state=failed",
-    "studies, sent": "/studies?state=sent",
-    "studies, far down": "/studies?before=1000050.0_1.2.826.1.50",
-    "study": f"/studies/{MIDDLE}",
-    "queue": "/queue",
-    "judgements": "/judgements",
-    "metrics": "/metrics",
-}
+TIMES = 9
+NEED_FILES = ("thumbnail", "object.dcm", "labels.nii.gz", "slices", "plots", "table.csv")
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--studies", type=int, default=100_000)
-    parser.add_argument("--images", type=int, default=30, help="images of a study")
-    parser.add_argument("--database-url", default="")
+    parser.add_argument("--postgres", action="store_true")
+    parser.add_argument("--slow", type=float, default=0, help="print statements slower than so many ms")
+    parser.add_argument("--folder", type=Path, help="of a SQLite file that is kept, and filled only once")
     wanted = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
-        app = _node(Path(folder), wanted.database_url)
-        started = time.monotonic()
-        for first in range(0, wanted.studies, BATCH):
-            _seed(app, range(first, min(first + BATCH, wanted.studies)), wanted.images)
-        with app.database.engine.begin() as connection:
-            connection.execute(sa.text("ANALYZE"))
-        spent = time.monotonic() - started
-        print(f"{wanted.studies} studies, {wanted.studies * wanted.images} images seeded in {spent:.0f} s")
-        for name, milliseconds, status in _times(app):
-            print(f"{name:<24} {milliseconds:8.1f} ms  {status}")
-        app.close()
+    with ExitStack() as stack:
+        folder = wanted.folder or Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        url = ""
+        if wanted.postgres:
+            from tests.integration.servers import postgres
+
+            url = stack.enter_context(postgres())
+        app = _node(folder, url)
+        stack.callback(app.close)
+        year = Year(wanted.studies, _end(app) or time.time())
+        if _end(app) is None:
+            _fill(app, year)
+        if wanted.slow:
+            _tell_slow(app.database.engine, wanted.slow)
+        for name, milliseconds, status in _times(app, year):
+            print(
+                f"{name:<34} {statistics.median(milliseconds):8.1f} {max(milliseconds):8.1f} ms  {status}", flush=True
+            )
 
 
 def _node(folder: Path, url: str) -> App:
+    folder.mkdir(parents=True, exist_ok=True)
     storage = settings.Storage(data_dir=folder, database_url=url, reserve_bytes=0)
-    app = open_app(settings.Settings(storage=storage))
+    destination = settings.DestinationSettings(name="pacs", kind="folder", parameters={"folder": str(folder / "out")})
+    app = open_app(settings.Settings(storage=storage, destinations=(destination,)))
     prepare(app)
-    with app.database.write() as session:
-        accounts.add(session, "viewer", Role.VIEWER, hashed=passwords.hashed(PASSWORD), who="benchmark")
     return app
 
 
-def _seed(app: App, numbers: range, images: int) -> None:
-    with app.database.engine.begin() as connection:
-        for table, rows in (
-            (StudyRow, [_study(n) for n in numbers]),
-            (SeriesRow, [_series(n, k) for n in numbers for k in range(SERIES)]),
-            (InstanceRow, [_instance(n, k) for n in numbers for k in range(images)]),
-            (RunRow, [_run(n) for n in numbers]),
-            (ResultRow, [_result(n) for n in numbers]),
-            (OutboxRow, [_delivery(n) for n in numbers]),
-        ):
-            connection.execute(sa.insert(table), rows)
+def _end(app: App) -> float | None:
+    """Return when the last study came; None for an empty database."""
+    with app.database.read() as session:
+        last = session.scalar(sa.select(sa.func.max(StudyRow.last_received_at)))
+    return None if last is None else float(last)
 
 
-def _study(n: int) -> dict:
-    return {
-        "study_uid": f"1.2.826.1.{n}",
-        "patient_id": f"P{n % 40_000}",
-        "patient_name": f"Doe^{n % 40_000}",
-        "accession": f"A{n}",
-        "study_date": f"2026{1 + n % 12:02}{1 + n % 28:02}",
-        "first_received_at": 1e6 + n,
-        "last_received_at": 1e6 + n,
+def _fill(app: App, year: Year) -> None:
+    started = time.monotonic()
+    with app.database.write() as session:
+        hashed = passwords.hashed(PASSWORD)
+        accounts.add(session, "administrator", Role.ADMINISTRATOR, hashed=hashed, who="benchmark")
+    year.fill(app.database.engine)
+    images = year.studies * SERIES * IMAGES
+    print(f"{year.studies} studies, {images} images filled in within {time.monotonic() - started:.0f} s", flush=True)
+
+
+def _pages(year: Year) -> dict[str, str]:
+    """Return every page by name: each URL that shows something and needs no file, then the searches."""
+    n = year.studies // 2
+    middle, day, place = year.study_uid(n), year.day(n), f"{year.at(n)!r}_{year.study_uid(n)}"
+    searches = {
+        "studies, name": "/studies?patient=Lemabo",
+        "studies, ID": f"/studies?patient={year.patient_id(4242)}",
+        "studies, part of a name": "/studies?patient=emab",
+        "studies, no such patient": "/studies?patient=Nobody",
+        "studies, accession": f"/studies?accession={year.accession(year.studies // 3)}",
+        "studies, part of an accession": "/studies?accession=4711",
+        "studies, no such accession": "/studies?accession=none",
+        "studies, one day": f"/studies?date_from={day}&date_to={day}",
+        "studies, a year ago": f"/studies?date_to={year.day(year.studies // 50)}",
+        "studies, name and date": f"/studies?patient=Lemabo&date_from={year.day(0)}",
+        "studies, far down": f"/studies?before={place}",
+        "studies, newer than a place": f"/studies?after={place}",
+        **{f"studies, {state}": f"/studies?state={state}" for state in STATES},
+        **{f"studies, {state}, far down": f"/studies?state={state}&before={place}" for state in STATES},
+        "audit trail, who": "/audit?who=reader+7",
+        "audit trail, action": "/audit?action=viewed",
+        "audit trail, study": f"/audit?study={middle}",
+        "audit trail, one day": f"/audit?date_from={day}&date_to={day}",
+        "audit trail, who and long ago": f"/audit?who=reader+7&date_to={year.day(year.studies // 50)}",
+        "judgements, a month": f"/judgements?month={day[:7]}",
     }
+    known = {"study_uid": middle, "number": "1"}
+    shown = [url.path for url in URLS if url.method == "GET" and not any(word in url.path for word in NEED_FILES)]
+    plain = {path: re.sub(r"\{(\w+)\}", lambda found: known.get(found.group(1), "1"), path) for path in shown}
+    return {**plain, "/metrics": "/metrics", **searches}
 
 
-def _series(n: int, k: int) -> dict:
-    return {
-        "study_uid": f"1.2.826.1.{n}",
-        "series_uid": f"1.2.826.2.{n}.{k}",
-        "modality": "MR",
-        "first_received_at": 1e6 + n,
-        "last_received_at": 1e6 + n,
-        "revision": 10,
-        "routed_revision": 10,
-        "facts": {"SeriesNumber": ["IS", str(k)], "SeriesDescription": ["LO", "t2 sag"]},
-    }
-
-
-def _instance(n: int, k: int) -> dict:
-    return {
-        "study_uid": f"1.2.826.1.{n}",
-        "series_uid": f"1.2.826.2.{n}.{k % SERIES}",
-        "sop_instance_uid": f"1.2.826.3.{n}.{k}",
-        "sop_class_uid": "1.2.840.10008.5.1.4.1.1.4",
-        "transfer_syntax_uid": "1.2.840.10008.1.2.1",
-        "sha256": f"{n:032x}{k:032x}",
-        "size_bytes": 500_000,
-        "path": f"received/{n}/{k}",
-        "standing": "kept",
-        "received_at": 1e6 + n,
-        "calling_ae_title": "PACS",
-        "called_ae_title": "DICOM_AI",
-        "peer_address": "127.0.0.1",
-        "association_id": "",
-    }
-
-
-def _run(n: int) -> dict:
-    at = 1e6 + n
-    return {
-        "id": n + 1,
-        "study_uid": f"1.2.826.1.{n}",
-        "number": 1,
-        "state": "reported",
-        "input_digest": "",
-        "reason": "first images",
-        "created_at": at,
-        "changed_at": at,
-        "reported_at": at,
-        "complete": True,
-    }
-
-
-def _result(n: int) -> dict:
-    return {
-        "id": n + 1,
-        "run_id": n + 1,
-        "shadow": False,
-        "slot": "sr",
-        "kind": "sr",
-        "study_uid": f"1.2.826.1.{n}",
-        "series_uid": f"1.2.826.4.{n}",
-        "sop_instance_uid": f"1.2.826.5.{n}",
-        "series_number": 9001,
-        "created_at": "2026-01-01T00:00:00+00:00",
-        "path": f"results/{n}",
-    }
-
-
-def _delivery(n: int) -> dict:
-    return {
-        "id": n + 1,
-        "result_id": n + 1,
-        "run_id": n + 1,
-        "destination": "pacs",
-        "state": "failed" if n % 5_000 == 0 else "sent",
-        "attempts": 1,
-        "queued_at": 1e6 + n,
-        "next_at": 1e6 + n,
-        "sent_at": 1e6 + n,
-        "last_error": "",
-    }
-
-
-def _times(app: App) -> Iterator[tuple[str, float, int]]:
-    """Yield the median time of each page, and its status."""
-    client = TestClient(create(app), client=("127.0.0.1", 50_000), base_url="http://127.0.0.1")
-    client.post("/login", data={"name": "viewer", "password": PASSWORD})
-    for name, path in PAGES.items():
+def _times(app: App, year: Year) -> Iterator[tuple[str, list[float], int]]:
+    """Yield how long some answers of each page took, and their status."""
+    client = TestClient(create(app), client=("127.0.0.1", 50_000), base_url="http://127.0.0.1", follow_redirects=False)
+    client.post("/login", data={"name": "administrator", "password": PASSWORD})
+    for name, path in _pages(year).items():
         spent = []
         for _ in range(TIMES):
             started = time.perf_counter()
             answer = client.get(path)
             spent.append((time.perf_counter() - started) * 1000)
-        yield name, statistics.median(spent), answer.status_code
+        yield name, spent, answer.status_code
+
+
+def _tell_slow(engine: sa.Engine, limit_ms: float) -> None:
+    @sa.event.listens_for(engine, "before_cursor_execute")
+    def _begin(connection, cursor, statement, parameters, context, many) -> None:  # type: ignore[no-untyped-def]
+        connection.info["begun"] = time.perf_counter()
+
+    @sa.event.listens_for(engine, "after_cursor_execute")
+    def _end(connection, cursor, statement, parameters, context, many) -> None:  # type: ignore[no-untyped-def]
+        spent_ms = (time.perf_counter() - connection.info["begun"]) * 1000
+        if spent_ms > limit_ms:
+            print(f"  {spent_ms:.0f} ms: {' '.join(statement.split())[:1500]}  {str(parameters)[:300]}", flush=True)
 
 
 if __name__ == "__main__":

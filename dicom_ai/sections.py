@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal
+from urllib.parse import urlsplit
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
@@ -231,3 +232,58 @@ class Findings(Section):
     def thresholds(self) -> Thresholds:
         """The same for the analysis."""
         return Thresholds(**{name: getattr(self, name) for name in type(self).model_fields})
+
+
+class OidcSettings(Section):
+    """Log-in by the site's identity provider (OpenID Connect); off while issuer is empty. docs/administration.md."""
+
+    issuer: str = Field(
+        default="",
+        description='The provider as it calls itself: "https://idp.example/realms/main"; empty for none.',
+    )
+    client_id: str = Field(default="", description="What the provider calls this node.")
+    client_secret: str = Field(
+        default="",
+        repr=False,
+        description="Its secret, where it has one; better as environment variable DICOM_AI_OIDC__CLIENT_SECRET.",
+    )
+    address: str = Field(
+        default="",
+        description="The pages as browsers reach them, https://node.example/; the provider must allow "
+        "login/provider/back below it.",
+    )
+    words: str = Field(default="the hospital's account", description='What the log-in page says after "Log in with".')
+    scopes: tuple[str, ...] = Field(default=("openid", "profile"), description="What the provider is asked to tell.")
+    name_claim: str = Field(default="preferred_username", description="The claim that names the account.")
+    role_claim: str = Field(
+        default="groups",
+        description='The claim whose values give a role; "realm_access.roles" looks into an object.',
+    )
+    viewers: tuple[str, ...] = Field(default=(), description="Values of that claim that make a viewer.")
+    operators: tuple[str, ...] = Field(default=(), description="Values that make an operator.")
+    administrators: tuple[str, ...] = Field(default=(), description="Values that make an administrator.")
+    authorities: OptionalPath = Field(
+        default=None, description="PEM file of authorities of the provider's certificate; empty: those of the system."
+    )
+
+    @property
+    def roles(self) -> dict[str, tuple[str, ...]]:
+        """Role -> the values that stand for it, the highest role last."""
+        return {"viewer": self.viewers, "operator": self.operators, "administrator": self.administrators}
+
+    @model_validator(mode="after")
+    def _is_whole(self) -> "OidcSettings":
+        if not self.issuer:
+            return self
+        for name in ("issuer", "address"):
+            if not is_safe(getattr(self, name)):
+                raise ValueError(f"oidc.{name} must be an address by https:// (http:// only on this machine)")
+        if not self.client_id or not any(self.roles.values()):
+            raise ValueError("oidc needs client_id, and a value for at least one of viewers, operators, administrators")
+        return self
+
+
+def is_safe(address: str) -> bool:
+    """Say whether an address is reached by HTTPS, or on this machine."""
+    parts = urlsplit(address)
+    return parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in ("127.0.0.1", "::1", "localhost"))

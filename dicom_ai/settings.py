@@ -25,6 +25,7 @@ from dicom_ai.sections import (
     Email,
     Findings,
     Neighbours,
+    OidcSettings,
     OptionalPath,
     Peer,
     Port,
@@ -306,6 +307,7 @@ class Settings(BaseSettings):
     webhook: Webhook = Webhook()
     syslog: SyslogSettings = SyslogSettings()
     audit: AuditSettings = AuditSettings()
+    oidc: OidcSettings = OidcSettings()
 
     @model_validator(mode="after")
     def _names_are_unique(self) -> "Settings":

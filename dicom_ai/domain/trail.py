@@ -7,8 +7,8 @@ from dataclasses import dataclass
 class TrailSearch:
     """What to look for; empty: anything. who, action: as the trail has them.
 
-    begin, end: seconds since 1970, end not included. study_uid: what happened to a study and its runs, and who looked at
-    a list in which it stood.
+    begin, end: seconds since 1970, end not included. study_uid: what happened to a study or its runs, and
+    who looked at a list in which it stood.
     """
 
     who: str = ""

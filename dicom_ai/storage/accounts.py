@@ -20,6 +20,9 @@ from dicom_ai.storage.web_tables import AccountRow, SignInRow, TokenRow
 SEEN_GAP_S = 60.0
 """The last sight of a browser or token is written at most this often: a part that refreshes itself asks often."""
 
+LONGEST_ABROAD_S = 12 * 3600.0
+"""After so long an identity provider is asked again: whom it no longer knows, or gives another role, is not here."""
+
 PROVIDER = "identity provider"
 """Who adds accounts and gives roles where people sign in elsewhere."""
 
@@ -118,7 +121,8 @@ def signed_in(session: Session, secret: str, *, idle_s: float) -> SignIn | None:
     if row is None or row.seen_at < now(session) - idle_s:
         return None
     account = _row(session, row.account)
-    return None if account.disabled_at is not None else SignIn(_account(account), row.csrf)
+    is_stale = account.subject is not None and row.begun_at < now(session) - LONGEST_ABROAD_S
+    return None if is_stale or account.disabled_at is not None else SignIn(_account(account), row.csrf)
 
 
 def needs_sight(session: Session, secret: str) -> bool:

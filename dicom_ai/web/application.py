@@ -16,6 +16,7 @@ from dicom_ai.web import health, routes
 from dicom_ai.web.api import v1
 from dicom_ai.web.attempts import Attempts
 from dicom_ai.web.guard import Guard
+from dicom_ai.web.provider import provider_of
 from dicom_ai.web.rendering import STATIC, Pages
 from dicom_ai.web.visit import SignInNeeded, Site, Visit, to_sign_in, visit_of
 
@@ -28,7 +29,7 @@ STATUS: dict[type[DicomAiError], int] = {ConfigError: 422, RejectedInput: 422, U
 def create(app: App) -> FastAPI:
     """Return the application of a node."""
     web = FastAPI(title="dicom-ai", version=__version__, docs_url=None, redoc_url=None, openapi_url=None)
-    web.state.site = Site(app, Pages(app.settings.web.time_zone), Attempts())
+    web.state.site = Site(app, Pages(app.settings.web.time_zone), Attempts(), provider_of(app.settings.oidc))
     web.mount("/static", StaticFiles(directory=STATIC), name="static")
     routes.add_to(web)
     health.add_to(web)

@@ -17,6 +17,7 @@ from dicom_ai.domain.account import Account, Role
 from dicom_ai.storage import accounts, audit
 from dicom_ai.storage.database import Database
 from dicom_ai.web.attempts import Attempts
+from dicom_ai.web.provider import Provider
 from dicom_ai.web.rendering import Pages
 
 COOKIE = "dicom_ai_session"
@@ -38,6 +39,7 @@ class Site:
     app: App
     pages: Pages
     attempts: Attempts
+    provider: Provider | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +97,7 @@ class Visit:
             "path": self.request.url.path,
             "here": self.here(),
             "notice": self.request.query_params.get(NOTICE, ""),
+            "provider": self.site.provider.wanted.words if self.site.provider else "",
         }
         return HTMLResponse(self.site.pages.render(template, common | values), status_code=status)
 

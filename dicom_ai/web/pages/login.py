@@ -16,7 +16,7 @@ def show(visit: Visiting, next: str = "/") -> Response:
     with visit.database.read() as session:
         if not accounts.exist(session):
             return visit.go("/first-start")
-    return visit.page("login.html", next=_inside(next), name="", problem="")
+    return visit.page("login.html", next=inside(next), name="", problem="")
 
 
 def sign_in(
@@ -36,7 +36,7 @@ def sign_in(
                 audit.record(session, name, "log-in failed", f"account {name}")
         return _again(visit, name, next, "Name or password is wrong.", status=401)
     visit.site.attempts.succeeded(who)
-    return begin(visit, name, _inside(next))
+    return begin(visit, name, inside(next))
 
 
 def sign_out(visit: Visiting) -> Response:
@@ -50,22 +50,26 @@ def sign_out(visit: Visiting) -> Response:
 
 
 def begin(visit: Visit, name: str, path: str) -> Response:
-    """Begin a session of an account, in a cookie that no script reads and no other site sends."""
+    """Begin a session of an account, and show a page."""
+    return remember(visit, name, visit.go(path))
+
+
+def remember(visit: Visit, name: str, answer: Response) -> Response:
+    """Begin a session of an account, in a cookie of an answer that no script reads and no other site sends."""
     secret = secrets.token_urlsafe(32)
     web = visit.app.settings.web
     with visit.database.write() as session:
         accounts.forget_idle(session, idle_s=web.idle_min * 60)
         accounts.sign_in(session, name, secret=secret)
-    answer = visit.go(path)
     answer.set_cookie(COOKIE, secret, httponly=True, samesite="strict", secure=web.is_https, path="/")
     return answer
 
 
 def _again(visit: Visit, name: str, next: str, problem: str, *, status: int) -> Response:
-    return visit.page("login.html", status=status, next=_inside(next), name=name, problem=problem)
+    return visit.page("login.html", status=status, next=inside(next), name=name, problem=problem)
 
 
-def _inside(path: str) -> str:
+def inside(path: str) -> str:
     """Return a path of this site; the overview for anything else, so that no link can lead elsewhere."""
     is_path = path.startswith("/") and not path.startswith(("//", "/\\")) and path.isprintable()
     return path if is_path and "\\" not in path else "/"

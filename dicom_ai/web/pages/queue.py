@@ -9,23 +9,13 @@ from dicom_ai.errors import ConfigError
 from dicom_ai.storage import browse, holds, pauses, worklist
 from dicom_ai.storage.holds import Decision
 from dicom_ai.storage.pauses import PauseKind, Subject
+from dicom_ai.web.reasons import plain
 from dicom_ai.web.visit import Visit, Visiting
 
 MOST = 100
 """Lines of each list."""
 
 Why = Annotated[str, Form(max_length=500)]
-
-PLAIN = (
-    ("parked", "The worker died while it worked on this, more than once. Look at the images before another try."),
-    ("out of memory", "The images were too large for the memory of the machine."),
-    ("refused by", "The destination answered that it does not take this object."),
-    ("timed out", "The destination did not answer in time. It is tried again by itself."),
-    ("refused the connection", "Nothing listens at the destination's address, or a firewall is between."),
-    ("unexpected", "Something broke that the node does not know. The log says where."),
-    ("digest", "The model's files are not those that were installed."),
-)
-"""Words in a technical text -> what they mean for a person; the first that occurs counts."""
 
 
 def show(visit: Visiting) -> Response:
@@ -106,11 +96,6 @@ def resume(
     with visit.database.write() as session:
         ended = pauses.resume(session, subject, who=visit.who, why=why)
     return visit.go("/queue", notice=f"{'Resumed' if ended else 'Not paused'}: {subject.text}.")
-
-
-def plain(text: str) -> str:
-    """Return what a technical text means for a person; "" where nothing is known of it."""
-    return next((words for sign, words in PLAIN if sign in text.lower()), "")
 
 
 _DONE = {
