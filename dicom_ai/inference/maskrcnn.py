@@ -116,29 +116,32 @@ def levels_of(boxes: np.ndarray, count: int) -> np.ndarray:
 
 def roi_align(features: np.ndarray, boxes: np.ndarray, *, bins: int, scale: float) -> np.ndarray:
     """Return what each box holds, (n, C, bins, bins): nets.maskrcnn_ops.roi_align in numpy."""
+    channels, rows, columns = features.shape
     corners = boxes.astype(np.float32) * np.float32(scale)
     sizes = np.maximum(corners[:, 2:] - corners[:, :2], 1.0) / bins
-    across = _axis(corners[:, 0], sizes[:, 0], bins, features.shape[2])  # (n, bins, W)
-    down = _axis(corners[:, 1], sizes[:, 1], bins, features.shape[1])  # (n, bins, H)
-    channels, rows, columns = features.shape
-    flat = features.transpose(1, 0, 2).reshape(rows, channels * columns)
-    found = (down @ flat).reshape(len(boxes), bins, channels, columns)  # (n, bins, C, W)
-    return np.asarray(found.transpose(0, 2, 1, 3) @ across.transpose(0, 2, 1)[:, None])
+    across = _axis(corners[:, 0], sizes[:, 0], bins, columns)
+    down = _axis(corners[:, 1], sizes[:, 1], bins, rows)
+    pixels = np.ascontiguousarray(features.reshape(channels, -1).T)  # (H W, C): one pixel's channels lie together
+    samples = bins * SAMPLES
+    found = np.zeros((len(boxes), samples, samples, channels), np.float32)
+    for row, high in down:
+        for column, wide in across:
+            held = pixels[row[:, :, None] * columns + column[:, None, :]]
+            held *= (high[:, :, None] * wide[:, None, :])[..., None]
+            found += held
+    shape = (len(boxes), bins, SAMPLES, bins, SAMPLES, channels)
+    return np.asarray(found.reshape(shape).mean(axis=(2, 4)).transpose(0, 3, 1, 2))
 
 
-def _axis(start: np.ndarray, step: np.ndarray, bins: int, size: int) -> np.ndarray:
-    """Return the weights of the pixels of an axis in each bin, (n, bins, size)."""
+def _axis(start: np.ndarray, step: np.ndarray, bins: int, size: int) -> tuple[tuple[np.ndarray, np.ndarray], ...]:
+    """Return the two pixels of an axis next to each sample, (n, bins * SAMPLES), each with its weight."""
     places = (np.arange(bins * SAMPLES, dtype=np.float32) + 0.5) / SAMPLES
     places = start[:, None] + places * step[:, None]
-    known = (places >= -1.0) & (places <= size)
+    known = ((places >= -1.0) & (places <= size)).astype(np.float32)
     places = np.clip(places, 0, size - 1)
     lower = np.floor(places).astype(int)
     share = places - lower
-    weights = np.zeros((*places.shape, size), np.float32)
-    row, column = np.indices(places.shape)
-    np.add.at(weights, (row, column, lower), (1 - share) * known / SAMPLES)
-    np.add.at(weights, (row, column, np.minimum(lower + 1, size - 1)), share * known / SAMPLES)
-    return np.asarray(weights.reshape(len(start), bins, SAMPLES, size).sum(axis=2))
+    return (lower, (1 - share) * known), (np.minimum(lower + 1, size - 1), share * known)
 
 
 def merged(

@@ -28,6 +28,7 @@ from dicom_ai.inference.manifest import Manifest
 from dicom_ai.inference.maskrcnn import ROLES as DETECTOR_ROLES
 from dicom_ai.inference.maskrcnn import MaskRCNNRunner
 from dicom_ai.inference.predictor import Progress, Runners, check_input, reference_of
+from dicom_ai.inference.runtime import Runner
 from dicom_ai.inference.segments import new_segment
 from dicom_ai.inference.vertebra_ensemble import Body
 from dicom_ai.inference.vertxnet_networks import Column, Networks
@@ -114,6 +115,10 @@ class VertxNetPredictor:
     def of(self, system: str) -> "VertxNetPredictor":
         """Return the same model as one of vertxnet_networks.SYSTEMS: to compare them."""
         return VertxNetPredictor(self.manifest, self.networks.of(system))
+
+    def sharing(self, wrap: Callable[[Runner], Runner]) -> "VertxNetPredictor":
+        """Return the same model with its U-Net wrapped: what is compared need not look twice."""
+        return VertxNetPredictor(self.manifest, replace(self.networks, unet=wrap(self.networks.unet)))
 
     def accepts(self, image: SourceImage, *, modality: str) -> None:
         """Raise UnsuitableImage where the manifest's [input] does not allow the image, or it is too small."""

@@ -1,17 +1,18 @@
 """The recipe of the radiograph model (after VertXNet, arXiv 2207.05476): a U-Net and a Mask R-CNN on lateral films.
 
-dicom-ai train spine-xray --data ../shared/data --out train-out          packs the films, trains the U-Net
-dicom-ai train spine-xray ... --config detector --deliver models        trains the Mask R-CNN, writes models/spine-xray
+dicom-ai train spine-xray --data ../shared/data --out train-out --deliver models   both networks, models/spine-xray
+dicom-ai train spine-xray ... --config compact-detector                  the Mask R-CNN alone, `compact-unet` the U-Net
 dicom-ai evaluate spine-xray --data ../shared/data --card                scores it on the films held out
+dicom-ai evaluate spine-xray --data ../shared/data --folds 4 --minutes 240   trains and scores folds by film
 
 The Mask R-CNN starts from the encoder of the U-Net that lies in --out; its own checkpoint lies in --out/detector.
-`paper` and `paper-detector` are the sizes of the paper.
+`paper`, `paper-unet` and `paper-detector` are the sizes of the paper.
 """
 
 import json
 import os
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import date
 from functools import partial
 from pathlib import Path
@@ -34,18 +35,29 @@ from dicom_ai.nets.unet2d import CONFIGS as NETS
 from dicom_ai.nets.unet2d import UNet2d
 from dicom_ai.training import curve, loop, vertxnet_card, vertxnet_evaluation
 from dicom_ai.training.data.batches import MakeBatch, batches
-from dicom_ai.training.data.xray_cases import read_films, read_packed, split, write_films
+from dicom_ai.training.data.xray_cases import film_names, held_out_names, read_films, read_packed, write_films
 from dicom_ai.training.data.xray_synthesis import TARGETS, Bank, View, ViewConfig, draw_view, targets
 from dicom_ai.training.export import write_onnx
 from dicom_ai.training.losses import soft_dice
-from dicom_ai.training.recipes import EvaluateRequest, Report, Say, TrainRequest
+from dicom_ai.training.recipes import EvaluateRequest, Fold, Report, Say, TrainRequest
 from dicom_ai.training.vertxnet_detector import detector_loss, target_of
 
 MODEL = "spine-xray"
-DETECTORS = {"detector": "compact", "paper-detector": "paper"}
-"""Configurations that train the Mask R-CNN -> its network in nets.maskrcnn.CONFIGS."""
-CONFIGS = (*NETS, *DETECTORS)
-PACK, SETTINGS, DETECTOR = "films.npz", "settings.json", "detector"
+BOTH = ("unet", "detector")
+CONFIG_PARTS: dict[str, tuple[str, tuple[str, ...]]] = {
+    "compact": ("compact", BOTH),
+    "compact-unet": ("compact", BOTH[:1]),
+    "compact-detector": ("compact", BOTH[1:]),
+    "paper": ("paper", BOTH),
+    "paper-unet": ("paper", BOTH[:1]),
+    "paper-detector": ("paper", BOTH[1:]),
+}
+"""Configuration -> the size of its networks (nets.unet2d.CONFIGS, nets.maskrcnn.CONFIGS), and which are trained."""
+CONFIGS = tuple(CONFIG_PARTS)
+SHARES = {"unet": 0.55, "detector": 0.45}
+"""Of the minutes, where both are trained."""
+PACK, SETTINGS, DETECTOR = "training-films.npz", "settings.json", "detector"
+TITLES = {"unet": "U-Net", "detector": "Mask R-CNN"}
 STEPS, LEARNING_RATE = 25_000, 2e-3
 DETECTOR_STEPS, DETECTOR_RATE = 8000, 1e-3
 WEIGHT = {"body": 1.0, "core": 0.7, "C2": 0.7, "S1": 0.7, "front": 0.7}
@@ -56,23 +68,33 @@ RARE = {"body": 1.0, "core": 2.0, "C2": 10.0, "S1": 10.0, "front": 1.5}
 
 @dataclass(frozen=True, slots=True)
 class NetRecipe:
-    """Everything that decides the weights of one network. everything: also on held-out films."""
+    """Everything that decides the weights of one network. pack: the films it is trained on."""
 
     pack: Path
     net: str = "compact"
     batch: int = 4
     seed: int = 0
     workers: int = 1
-    everything: bool = False
     views: ViewConfig = field(default_factory=ViewConfig)
 
 
 def train(request: TrainRequest, *, say: Say) -> None:
-    """Pack the films where there is no pack yet, train one network, and draw the curve."""
-    pack, chosen = _packed(request, say), request.config or CONFIGS[0]
-    detector = chosen in DETECTORS
-    net = DETECTORS.get(chosen, chosen)
-    recipe = NetRecipe(pack, net=net, seed=request.seed, workers=request.workers)
+    """Pack the films where there is no pack yet, train one network or one after the other, and draw the curves."""
+    held = _held_out(request)
+    before = _films_before(request.weights, held)
+    pack = _packed(request, held, say)
+    size, parts = CONFIG_PARTS[request.config or CONFIGS[0]]
+    for part in parts:
+        _train_part(part, size, replace(request, minutes=request.minutes * _share(part, parts)), pack, before, say)
+
+
+def _share(part: str, parts: Sequence[str]) -> float:
+    return SHARES[part] if len(parts) > 1 else 1.0
+
+
+def _train_part(part: str, size: str, request: TrainRequest, pack: Path, before: Sequence[str], say: Say) -> None:
+    recipe = NetRecipe(pack, net=size, seed=request.seed, workers=request.workers)
+    detector = part == DETECTOR
     config = loop.LoopConfig(
         steps=request.steps or (DETECTOR_STEPS if detector else STEPS),
         minutes=request.minutes,
@@ -82,13 +104,39 @@ def train(request: TrainRequest, *, say: Say) -> None:
     )
     folder = request.out / DETECTOR if detector else request.out
     folder.mkdir(parents=True, exist_ok=True)
-    settings = {"net": net, "batch": recipe.batch, "seed": recipe.seed}
+    settings = {"net": size, "batch": recipe.batch, "seed": recipe.seed, "before": list(before)}
     (folder / SETTINGS).write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
     run = train_detector if detector else train_unet
     training = run(recipe, config, request.out, weights=request.weights)
-    say(f"step {training.step}, {training.hours:.2f} h")
-    name = "Mask R-CNN" if detector else "U-Net"
-    curve.draw(folder / loop.CURVE, folder / "curve.svg", title=f"Training of the {name} of the radiographs")
+    say(f"{TITLES[part]}: step {training.step}, {training.hours:.2f} h")
+    if (folder / loop.CURVE).is_file():
+        curve.draw(
+            folder / loop.CURVE, folder / "curve.svg", title=f"Training of the {TITLES[part]} of the radiographs"
+        )
+
+
+def _held_out(request: TrainRequest) -> frozenset[str]:
+    """Return the films that are left out."""
+    if request.held_out is not None:
+        return request.held_out
+    return held_out_names(name for names in film_names(request.data / "radiographs") for name in names)
+
+
+def _films_before(weights: Path | None, held_out: frozenset[str]) -> list[str]:
+    """Return the films that the weights to start from have seen; raises ConfigError where one is to be held out."""
+    films = sorted(seen_films(weights)) if weights is not None else []
+    if overlap := sorted(held_out.intersection(films)):
+        raise ConfigError(f"{weights}: these weights have seen {', '.join(overlap)}, which are to be held out")
+    return films
+
+
+def seen_films(folder: Path) -> frozenset[str]:
+    """Return the films that the weights of a model folder have seen; raises ConfigError where they are not named."""
+    path = folder / vertxnet_card.TRAINING_FILE
+    facts: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    if "films" not in facts:
+        raise ConfigError(f"{path}: names no films; without them nobody knows what the weights have seen")
+    return frozenset(facts["films"])
 
 
 def deliver(out: Path, models: Path) -> Path:
@@ -109,7 +157,8 @@ def deliver(out: Path, models: Path) -> Path:
             raise ConfigError(f"{out}: a U-Net {name!r} and a Mask R-CNN {facts['detector']['net']!r}")
         facts["detector"]["parameters"] = _millions(MaskRCNN(DETECTOR_NETS[name]))
         digests |= write_detector(name, loop.averaged_weights(out / DETECTOR), patch, folder)
-    facts["trained"] = sum(bool(film.levels) for film in split(read_packed(out / PACK))[0])
+    names = {film.name for film in read_packed(out / PACK)}
+    facts["films"] = sorted(names.union(*(facts[part].pop("before", ()) for part in BOTH if part in facts)))
     (folder / vertxnet_card.TRAINING_FILE).write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
     vertxnet_card.write_manifest(folder, digests, net=name, patch=patch)
     vertxnet_card.write_card(folder)
@@ -146,30 +195,38 @@ def _millions(net: torch.nn.Module) -> float:
 
 
 def evaluate(request: EvaluateRequest, *, say: Say) -> Report:
-    """Score the delivered model on the films held out, or with `seen` on those it was trained on, marked as such.
+    """Score the delivered model on the films it has not seen, or with `seen` on those it has, marked as such.
 
     The ensemble, and each of its networks alone, as the paper compares them.
     """
     store = ModelStore(request.models, device=request.device, runtime=request.runtime, threads=1)
-    trained, held = split(read_films(request.data / "radiographs"))
+    seen = seen_films(request.models / MODEL)
+    films = [film for film in read_films(request.data / "radiographs") if (film.name in seen) == request.seen]
     predictor = store.load(MODEL)
     assert isinstance(predictor, VertxNetPredictor)
-    systems = SYSTEMS if predictor.networks.detector else ("unet",)
-    threads = request.threads or os.cpu_count() or 1
-    scores = {
-        system: vertxnet_evaluation.evaluate_films(
-            predictor.of(system),
-            trained if request.seen else held,
-            threads=threads,
-            say=partial(_named, say, system),
-        )
-        for system in systems
-    }
+    how = vertxnet_evaluation.Comparison(
+        systems=SYSTEMS if predictor.networks.detector else ("unet",),
+        mirrored=request.every == 1,
+        threads=request.threads or os.cpu_count() or 1,
+        pictures=request.pictures,
+    )
+    scored = [film for film in films if request.only is None or film.name in request.only]
+    scores = vertxnet_evaluation.evaluate_films(predictor, scored, how, say=say)
     return vertxnet_evaluation.report_of(scores, seen=request.seen)
 
 
-def _named(say: Say, system: str, line: str) -> None:
-    say(f"{system}: {line}")
+def folds(data: Path, count: int) -> tuple[Fold, ...]:
+    """Split the lateral films, and the AP films with them, into folds: every film is scored once."""
+    lateral, ap = film_names(data / "radiographs")
+    if not 2 <= count <= len(lateral):
+        raise ConfigError(f"{count} folds of {len(lateral)} lateral films: at least 2, at most one a film")
+    parts = [frozenset((*lateral[first::count], *ap[first::count])) for first in range(count)]
+    return tuple(Fold(f"fold-{number}", "by film", part, part) for number, part in enumerate(parts, 1))
+
+
+def summary(rows: Sequence[dict[str, Any]]) -> tuple[str, ...]:
+    """Return a sentence per system over all folds."""
+    return vertxnet_evaluation.summary(rows)
 
 
 def describe(folder: Path, report: Report) -> None:
@@ -178,20 +235,20 @@ def describe(folder: Path, report: Report) -> None:
     vertxnet_card.write_card(folder)
 
 
-def _packed(request: TrainRequest, say: Say) -> Path:
+def _packed(request: TrainRequest, held_out: frozenset[str], say: Say) -> Path:
     """Return the packed films, made where they are not there yet."""
     request.out.mkdir(parents=True, exist_ok=True)
     pack = request.out / PACK
     if not pack.exists():
         say(f"packing the films of {request.data}")
-        write_films(pack, read_films(request.data / "radiographs"))
+        films = read_films(request.data / "radiographs")
+        write_films(pack, (film for film in films if film.name not in held_out))
     return pack
 
 
 def prepare(recipe: NetRecipe, target: Callable[[View], np.ndarray] = targets) -> MakeBatch:
     """Read the pack and return what makes batch i: images (batch, 2, H, W), and the target of each view."""
-    films = read_packed(recipe.pack)
-    bank = Bank.of(films if recipe.everything else split(films)[0])
+    bank = Bank.of(read_packed(recipe.pack))
 
     def make(number: int) -> tuple[np.ndarray, ...]:
         views = [

@@ -163,7 +163,7 @@ def write_card(folder: Path) -> None:
     parts = {role: training[role] for role in _NETWORKS if role in training}
     networks = [_NETWORKS[role].format(**facts) for role, facts in parts.items()]
     text = _CARD.format(
-        trained=training["trained"],
+        trained=sum(name.startswith("lateral") for name in training["films"]),
         networks="\n".join(networks if "detector" in parts else [*networks, _NO_DETECTOR]),
         trainings="\n".join(_TRAINING.format(title=_TITLES[role], **facts) for role, facts in parts.items()),
         lateral=LATERAL_SOURCE,

@@ -111,21 +111,24 @@ def totals(scores: Sequence[ViewScore]) -> dict[str, float | int | None]:
     """Return the scores of several views together."""
     bodies, found, drawn = (sum(getattr(s, name) for s in scores) for name in ("bodies", "found", "drawn"))
     dice = [value for score in scores for value in score.dice]
-    named = sum(s.levels_right + s.levels_wrong for s in scores)
     differences = [abs(a - b) for score in scores for a, b in score.angles.values()]
     return {
         "views": len(scores),
         "views_right": sum(s.all_right for s in scores),
         "bodies": bodies,
-        "found": found / bodies if bodies else None,
+        "found": found,
+        "drawn": drawn,
+        "recall": found / bodies if bodies else None,
         "precision": found / drawn if drawn else None,
-        "ends": sum(s.ends for s in scores),
-        "ends_found": sum(s.ends_found for s in scores),
         "dice_found": float(np.mean(dice)) if dice else None,
+        "iou_found": float(np.mean([value / (2 - value) for value in dice])) if dice else None,
         "dice_all": float(np.mean([s.union_dice for s in scores])) if scores else None,
         "extra": sum(s.extra for s in scores),
-        "levels_given": named,
+        "ends": sum(s.ends for s in scores),
+        "ends_found": sum(s.ends_found for s in scores),
+        "levels_right": sum(s.levels_right for s in scores),
         "levels_wrong": sum(s.levels_wrong for s in scores),
+        "levels_withheld": sum(s.levels_withheld for s in scores),
         "side_right": sum(s.side == "right" for s in scores),
         "side_wrong": sum(s.side == "wrong" for s in scores),
         "angles": len(differences),

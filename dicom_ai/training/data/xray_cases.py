@@ -50,7 +50,7 @@ def read_films(folder: Path) -> list[Film]:
 
     marked = json.loads((folder / "corners.json").read_text(encoding="utf-8"))
     films = [lateral_film(Path(name).stem, pixels(folder / name), points) for name, points in sorted(marked.items())]
-    return films + [Film(path.stem, AP_SOURCE, pixels(path)) for path in sorted((folder / "ap").glob("*.jpg"))]
+    return films + [Film(path.stem, AP_SOURCE, pixels(path)) for path in _ap_paths(folder)]
 
 
 def lateral_film(name: str, pixels: np.ndarray, marked: dict[str, dict[str, list[float]]]) -> Film:
@@ -80,15 +80,29 @@ def read_packed(path: Path) -> list[Film]:
         ]
 
 
+def held_out_names(names: Iterable[str]) -> frozenset[str]:
+    """Return which of these films the shipped weights never see: five lateral ones and every second AP film."""
+    return frozenset(name for name in names if name in HELD_OUT_LATERAL or _second_ap(name))
+
+
+def film_names(folder: Path) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return the names of the lateral films and of the AP films of ../shared/data/radiographs."""
+    marked = json.loads((folder / "corners.json").read_text(encoding="utf-8"))
+    return tuple(Path(name).stem for name in sorted(marked)), tuple(path.stem for path in _ap_paths(folder))
+
+
 def split(films: Sequence[Film]) -> tuple[list[Film], list[Film]]:
-    """Return the films to train on and the films held out: five lateral ones and every second AP film."""
-    held = [film for film in films if film.name in HELD_OUT_LATERAL or _second_ap(film)]
-    names = {film.name for film in held}
-    return [film for film in films if film.name not in names], held
+    """Return the films that the shipped weights are trained on, and those held out."""
+    held = held_out_names(film.name for film in films)
+    return [film for film in films if film.name not in held], [film for film in films if film.name in held]
 
 
-def _second_ap(film: Film) -> bool:
-    return film.name.startswith("ap_") and int(film.name.rpartition("_")[2]) % 2 == 0
+def _ap_paths(folder: Path) -> list[Path]:
+    return sorted((folder / "ap").glob("*.jpg"))
+
+
+def _second_ap(name: str) -> bool:
+    return name.startswith("ap_") and int(name.rpartition("_")[2]) % 2 == 0
 
 
 def _height(points: dict[str, np.ndarray]) -> float:

@@ -21,17 +21,24 @@ TARGETS = ("body", "core", "C2", "S1", "front")
 """What the channels of the target stand for. front: the anterior half of every body."""
 
 _PYRAMID = 4
+_ROUNDS = 12
+"""Of undoing a bend: each is nearer by the factor that its heights change by."""
 
 
 @dataclass(frozen=True, slots=True)
 class ViewConfig:
-    """shape: rows and columns of a sample. empty: share of views without a lateral spine (AP films)."""
+    """shape: rows and columns of a sample. empty: share of views without a lateral spine (AP films).
+
+    bent: share of views whose column is bent and stretched. veiled: share that have an AP film before them.
+    """
 
     shape: tuple[int, int] = (288, 192)
     empty: float = 0.08
     anywhere: float = 0.12
     ends: float = 0.3
     tilt_deg: float = 14.0
+    bent: float = 0.6
+    veiled: float = 0.25
 
 
 @dataclass(frozen=True)
@@ -72,10 +79,61 @@ def draw_view(bank: Bank, config: ViewConfig, *, seed: int, number: int) -> View
     matrix = _matrix(scale, config, rng)
     middle = np.array(config.shape[::-1]) / 2
     offset = centre - np.linalg.inv(matrix) @ middle
-    pixels = _sampled(bank.pyramids[film.name], np.linalg.inv(matrix), offset, config.shape)
-    corners = (film.corners - offset) @ matrix.T
-    image = two_channels(spoilt(pixels, rng))
+    bend = Bend.drawn(config.shape[0], rng) if rng.random() < config.bent else Bend()
+    pixels = _sampled(bank.pyramids[film.name], np.linalg.inv(matrix), offset, bend, config.shape)
+    if bank.empty and rng.random() < config.veiled:
+        pixels = pixels + rng.uniform(0.1, 0.4) * _veil(bank, config, rng)
+    corners = bend.undone((film.corners - offset) @ matrix.T)
+    image = two_channels(spoilt(np.maximum(pixels, 0.0), rng))
     return View(image, film.levels, corners.astype(np.float32))
+
+
+@dataclass(frozen=True, slots=True)
+class Bend:
+    """Moves a point (column, row) aside and along by two waves of its row: other curves, other heights, same bodies.
+
+    across, along: amplitude in pixels, waves per pixel (in radians), phase.
+    """
+
+    across: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    along: tuple[float, float, float] = (0.0, 0.0, 0.0)
+
+    @classmethod
+    def drawn(cls, rows: int, rng: np.random.Generator) -> "Bend":
+        """Draw waves of a third to one and a half turns; edges lean by up to 14 degrees, heights change by 15 %."""
+        waves = []
+        for steepest in (0.25, 0.15):
+            per_pixel = 2 * np.pi * rng.uniform(0.3, 1.5) / rows
+            waves.append((rng.uniform(0, steepest) / per_pixel, per_pixel, rng.uniform(0, 2 * np.pi)))
+        return cls(waves[0], waves[1])
+
+    def moved(self, points: np.ndarray) -> np.ndarray:
+        """Return where the film is looked at for points (..., 2) of the view."""
+        rows = points[..., 1]
+        return points + np.stack([_wave(rows, self.across), _wave(rows, self.along)], axis=-1)
+
+    def undone(self, points: np.ndarray) -> np.ndarray:
+        """Return the points that moved() takes to these."""
+        rows = points[..., 1]
+        for _ in range(_ROUNDS):
+            rows = points[..., 1] - _wave(rows, self.along)
+        return np.stack([points[..., 0] - _wave(rows, self.across), rows], axis=-1)
+
+
+def _wave(rows: np.ndarray, wave: tuple[float, float, float]) -> np.ndarray:
+    amplitude, per_pixel, phase = wave
+    return np.asarray(amplitude * np.sin(per_pixel * rows + phase))
+
+
+def _veil(bank: Bank, config: ViewConfig, rng: np.random.Generator) -> np.ndarray:
+    """Return a view of an AP film about its own mean: ribs and soft tissue that lie before a spine."""
+    film = bank.empty[rng.integers(len(bank.empty))]
+    matrix = _matrix(float(rng.uniform(1.5, 4.0)) * config.shape[0] / film.pixels.shape[0], config, rng)
+    centre = rng.uniform(0.3, 0.7, 2) * film.pixels.shape[::-1]
+    to_film = np.linalg.inv(matrix)
+    start = centre - to_film @ (np.array(config.shape[::-1]) / 2)
+    other = _sampled(bank.pyramids[film.name], to_film, start, Bend(), config.shape)
+    return np.asarray(other - other.mean())
 
 
 def targets(view: View) -> np.ndarray:
@@ -157,14 +215,16 @@ def _matrix(scale: float, config: ViewConfig, rng: np.random.Generator) -> np.nd
     return turn @ np.diag([mirror * scale * stretch, scale / stretch])
 
 
-def _sampled(pyramid: list[np.ndarray], to_film: np.ndarray, offset: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+def _sampled(
+    pyramid: list[np.ndarray], to_film: np.ndarray, offset: np.ndarray, bend: Bend, shape: tuple[int, int]
+) -> np.ndarray:
     """Return the pixels (0..1) of a view; what lies outside of the film is 0."""
     step = float(np.sqrt(abs(np.linalg.det(to_film))))
     level = int(np.clip(np.round(np.log2(max(step, 1e-6))), 0, len(pyramid) - 1))
     factor = 2.0**level
-    swapped = to_film[::-1, ::-1] / factor
-    start = (offset[::-1] + 0.5) / factor - 0.5
-    return ndimage.affine_transform(pyramid[level], swapped, start, output_shape=shape, order=1, prefilter=False)
+    points = np.stack(np.meshgrid(np.arange(shape[1]), np.arange(shape[0])), axis=-1)
+    looked = (bend.moved(points) @ to_film.T + offset + 0.5) / factor - 0.5
+    return np.asarray(ndimage.map_coordinates(pyramid[level], looked.transpose(2, 0, 1)[::-1], order=1), np.float32)
 
 
 def _pyramid(pixels: np.ndarray) -> list[np.ndarray]:

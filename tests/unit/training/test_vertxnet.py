@@ -8,13 +8,15 @@ import pytest
 import torch
 
 from dicom_ai.domain.image import Radiograph, SourceFrame, SourceImage
+from dicom_ai.errors import ConfigError
 from dicom_ai.inference.maskrcnn import ROLES
 from dicom_ai.inference.registry import ModelStore
-from dicom_ai.training import loop, vertxnet, vertxnet_card
+from dicom_ai.training import loop, vertxnet, vertxnet_card, vertxnet_evaluation
 from dicom_ai.training.data.xray_cases import Film, write_films
 from dicom_ai.training.data.xray_synthesis import TARGETS
+from dicom_ai.training.recipes import TrainRequest
 from dicom_ai.training.vertxnet import NetRecipe, deliver, new_detector, prepare, train_detector, train_unet, unet_loss
-from dicom_ai.training.vertxnet_evaluation import evaluate_films, report_of
+from dicom_ai.training.vertxnet_evaluation import Comparison, Remembering, evaluate_films, report_of, summary
 
 LEVELS = ("C2", "C3", "C4", "C5")
 
@@ -111,13 +113,102 @@ def test_a_training_goes_on_from_a_model_folder(trained, models, tmp_path):
 
 def test_the_card_says_that_the_films_have_no_licence_and_holds_the_scores(models):
     predictor = ModelStore(models, device="cpu", threads=1).load("spine-xray")
-    report = report_of({"unet": evaluate_films(predictor, [Film("ap_02", "", film().pixels)])}, seen=False)
+    ap = Film("ap_02", "", film().pixels)
+    scores = evaluate_films(predictor, [ap], Comparison(systems=("unet",)), say=lambda line: None)
+    report = report_of(scores, seen=False)
     vertxnet_card.write_metrics(models / "spine-xray", report, when="2026-01-01")
     vertxnet_card.write_card(models / "spine-xray")
 
     card = (models / "spine-xray" / "MODEL_CARD.md").read_text(encoding="utf-8")
     assert "The licence of the training films is not known" in card
-    assert "AP films, U-Net alone: 1" in card
+    assert "1 AP films" in card
+
+
+def row(system: str = "ensemble", **changes) -> dict[str, object]:
+    counts = {"views": 1, "all right": 0, "bodies": 10, "found": 5, "drawn": 5, "Dice": 0.9, "IoU": 0.8}
+    levels = {"right": 3, "wrong": 0, "withheld": 2, "AP films": 2, "AP drawn": 0, "AP levels": 0}
+    return {"system": system, "view": "all"} | counts | levels | changes
+
+
+def test_folds_are_summed_by_system_and_weighted_by_what_was_found():
+    lines = summary([row(), row(found=10, drawn=20, Dice=0.6), row("U-Net alone", found=0, Dice=None, IoU=None)])
+
+    assert "ensemble: 2 views" in lines[0]
+    assert "recall 0.75 and precision 0.60" in lines[0]
+    assert "Dice 0.700" in lines[0]
+    assert "6 right, 0 wrong, 4 withheld" in lines[0]
+    assert "recall 0.00" in lines[1]
+
+
+def radiographs(folder):
+    """The names of a data folder, without pixels."""
+    (folder / "radiographs" / "ap").mkdir(parents=True)
+    names = {f"lateral_{number:02d}.png": {} for number in range(1, 6)}
+    (folder / "radiographs" / "corners.json").write_text(json.dumps(names), encoding="utf-8")
+    for number in range(1, 4):
+        (folder / "radiographs" / "ap" / f"ap_{number:02d}.jpg").touch()
+    return folder
+
+
+def test_every_film_is_scored_in_one_fold_that_does_not_train_on_it(tmp_path):
+    folds = vertxnet.folds(radiographs(tmp_path), 2)
+
+    assert [fold.scored for fold in folds] == [fold.held_out for fold in folds]
+    assert folds[0].scored == {"lateral_01", "lateral_03", "lateral_05", "ap_01", "ap_03"}
+    assert folds[1].scored == {"lateral_02", "lateral_04", "ap_02"}
+
+
+def test_one_fold_holds_nothing_out_and_is_refused(tmp_path):
+    with pytest.raises(ConfigError, match="1 folds of 5 lateral films"):
+        vertxnet.folds(radiographs(tmp_path), 1)
+
+
+def test_a_training_is_refused_to_begin_with_weights_that_have_seen_what_is_held_out(models, tmp_path):
+    request = TrainRequest(tmp_path, tmp_path, weights=models / "spine-xray", held_out=frozenset({"lateral_01"}))
+
+    with pytest.raises(ConfigError, match="have seen lateral_01"):
+        vertxnet.train(request, say=lambda line: None)
+
+
+def test_both_networks_are_trained_one_after_the_other(trained, tmp_path):
+    (tmp_path / vertxnet.PACK).write_bytes((trained / vertxnet.PACK).read_bytes())
+    said: list[str] = []
+
+    request = TrainRequest(tmp_path, tmp_path, steps=1, threads=1, workers=0, held_out=frozenset())
+    vertxnet.train(request, say=said.append)
+
+    assert [line.partition(",")[0] for line in said] == ["U-Net: step 1", "Mask R-CNN: step 1"]
+    assert json.loads((tmp_path / vertxnet.SETTINGS).read_text())["before"] == []
+
+
+def test_a_system_does_not_look_again_where_another_has_looked():
+    looked = []
+
+    class Looking:
+        device, runtime = "CPU", "none"
+
+        def run(self, *inputs):
+            looked.append(inputs)
+            return inputs
+
+    runner = Remembering(Looking())
+    for value in (1.0, 1.0, 2.0):
+        assert runner.run(np.full(3, value))[0][0] == value
+
+    assert len(looked) == 2
+
+
+def test_what_was_missed_is_drawn(models, tmp_path):
+    predictor = ModelStore(models, device="cpu", threads=1).load("spine-xray")
+    views = {"full": ("C2", "C5")}
+    how = Comparison(systems=("unet",), mirrored=False, pictures=tmp_path)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(vertxnet_evaluation, "VIEWS", views)
+        scores = evaluate_films(predictor, [film()], how, say=lambda line: None)
+
+    assert scores["unet"].rows[0][1].found == 0
+    assert (tmp_path / "lateral_01-full.png").is_file()
 
 
 def test_a_film_of_noise_gives_a_result_and_not_an_error(models):

@@ -70,7 +70,7 @@ def test_nothing_found_scores_nothing():
     score = score_view(film(), Segmentation(np.zeros((300, 200), np.uint8), (), 0.0), {}, mirrored=False)
 
     assert (score.found, score.extra, score.side) == (0, 0, "withheld")
-    assert totals([score])["found"] == 0.0
+    assert totals([score])["recall"] == 0.0
 
 
 def test_totals_can_be_written_as_json():

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from dicom_ai.training.data.xray_cases import CORNERS, Film, lateral_film, read_packed, split, write_films
-from dicom_ai.training.data.xray_synthesis import TARGETS, Bank, ViewConfig, draw_view, front_half, paint, targets
+from dicom_ai.training.data.xray_synthesis import TARGETS, Bank, Bend, ViewConfig, draw_view, front_half, paint, targets
 
 LEVELS = ("C2", "C3", "C4", "C5", "L5", "S1")
 
@@ -93,3 +93,24 @@ def test_a_film_without_a_lateral_spine_has_empty_targets():
     view = draw_view(bank, ViewConfig(empty=1.0), seed=0, number=0)
 
     assert not targets(view).any()
+
+
+def test_a_bend_is_undone_for_the_corners():
+    bend = Bend.drawn(288, np.random.default_rng(5))
+    points = np.random.default_rng(6).uniform(0, 288, (50, 2))
+
+    assert np.abs(bend.moved(points) - points).max() > 1
+    assert bend.undone(bend.moved(points)) == pytest.approx(points, abs=1e-3)
+
+
+def test_corners_stay_on_their_bodies_where_a_column_is_bent():
+    pixels = np.zeros((400, 200), np.uint8)
+    bright = lateral_film("lateral_01", pixels, marked())
+    for corners in bright.corners[1:-1].astype(int):
+        pixels[corners[0, 1] : corners[2, 1], corners[0, 0] : corners[1, 0]] = 255
+    bank = Bank.of([bright])
+    for number in range(6):
+        view = draw_view(bank, ViewConfig(bent=1.0, anywhere=0.0), seed=1, number=number)
+        body = targets(view)[TARGETS.index("body")] > 0.99
+        away = targets(view)[: TARGETS.index("front")].max(axis=0) == 0
+        assert np.median(view.image[0][body]) > np.median(view.image[0][away])
