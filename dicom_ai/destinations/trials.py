@@ -101,6 +101,16 @@ def tried(kind: TrialKind, destination: Destination) -> tuple[Said, ...]:
         return (Said(False, str(error)),)
 
 
+def forms_of(output: str) -> tuple[str, ...]:
+    """Return the SOP classes in which a form of results is offered, the best first, by name."""
+    slot = _FORMS[Output(output)][1]
+    names = []
+    while slot is not None:
+        names.append(_NAMES[slot])
+        slot = next_best(slot)
+    return tuple(names)
+
+
 def answer(destination: Destination) -> Iterator[Said]:
     """Say whether a destination answers. Raises DicomAiError where it does not."""
     yield from _ANSWER[destination.kind](destination)

@@ -79,7 +79,9 @@ def claim(sender: Sender, owner: str, lease_s: float) -> Turn | None:
 
 def run(sender: Sender, turn: Turn) -> int:
     """Send what may go of a turn, record each answer, and give the turn back; return how many objects arrived."""
-    destination = sender.destinations[turn.destination]
+    destination = sender.destinations.get(turn.destination)
+    if destination is None:
+        return _leave(sender, turn)
     try:
         turn = replace(turn, deliveries=_cleared(sender, turn, destination))
         answers = _deliver(sender, turn, destination)
@@ -133,6 +135,15 @@ def ask_again(sender: Sender) -> bool:
         with sender.database.write() as session:
             holds.settle(session, HoldKind.DESTINATION, hold.study_uid, destination=hold.destination, why=why)
     return True
+
+
+def _leave(sender: Sender, turn: Turn) -> int:
+    """Give a turn back at a destination that was removed meanwhile: what waits, waits on, and no try is used up."""
+    with sender.database.write() as session:
+        for delivery in turn.deliveries:
+            outbox.put_back(session, delivery)
+        outbox.end(session, turn)
+    return 0
 
 
 def _cleared(sender: Sender, turn: Turn, destination: Destination) -> tuple[outbox.Delivery, ...]:

@@ -68,17 +68,18 @@ def failed_jobs(session: Session, *, most: int) -> Sequence[WaitingJob]:
     return tuple(_job(row) for row in session.scalars(query.order_by(JobRow.id.desc()).limit(most)))
 
 
-def open_deliveries(session: Session, *, most: int) -> Sequence[WaitingDelivery]:
-    """Return what waits for a destination, oldest first."""
-    return _deliveries(session, OutboxRow.state.in_(PENDING), OutboxRow.queued_at, most=most)
+def open_deliveries(session: Session, *, most: int, destination: str = "") -> Sequence[WaitingDelivery]:
+    """Return what waits for a destination, or for one of them, oldest first."""
+    which = sa.and_(OutboxRow.state.in_(PENDING), _to(destination))
+    return _deliveries(session, which, OutboxRow.queued_at, most=most)
 
 
-def failed_deliveries(session: Session, *, most: int) -> Sequence[WaitingDelivery]:
-    """Return what did not get to its destination and will not be tried again, newest first."""
+def failed_deliveries(session: Session, *, most: int, destination: str = "") -> Sequence[WaitingDelivery]:
+    """Return what did not get to its destination, or to one of them, and will not be tried again, newest first."""
     states: list[sa.ColumnElement[str]] = [
         sa.literal_column(f"'{state}'") for state in ("failed", "refused")
     ]  # as their index says
-    return _deliveries(session, OutboxRow.state.in_(states), OutboxRow.id.desc(), most=most)
+    return _deliveries(session, sa.and_(OutboxRow.state.in_(states), _to(destination)), OutboxRow.id.desc(), most=most)
 
 
 def retry_job(session: Session, job_id: int, *, who: str) -> None:
@@ -148,6 +149,11 @@ def _reported_with(session: Session, job_id: int) -> Sequence[tuple[RunJobRow, R
         .where(RunJobRow.job_id == job_id, RunRow.state == RunState.REPORTED)
     )
     return [(member, run) for member, run in session.execute(query)]
+
+
+def _to(destination: str) -> sa.ColumnElement[bool]:
+    """Return the condition that something is for a destination; "" is any."""
+    return OutboxRow.destination == destination if destination else sa.true()
 
 
 def _deliveries(

@@ -122,3 +122,15 @@ def test_the_audit_trail_tells_of_a_sending_when_it_begins_and_when_it_has_arriv
     told = [(event.action, event.detail) for event in lab.look(audit.events) if event.actor == "sender"]
     detail = {"destination": "pacs", "objects": 2}
     assert told == [("sending begun", detail), ("results sent", detail)]
+
+
+def test_what_waits_for_a_destination_that_is_removed_meanwhile_waits_on(lab: Lab, destination: Destination) -> None:
+    sender = lab.sender(destination)
+    claimed = send.claim(sender, "sender", 60)
+    assert claimed is not None
+
+    assert send.run(replace(sender, destinations={}), claimed) == 0
+    assert lab.look(outbox.counts) == {OutboxState.WAITING: 2}
+    again = send.claim(sender, "sender", 60)
+    assert again is not None
+    assert [item.attempts for item in again.deliveries] == [0, 0]

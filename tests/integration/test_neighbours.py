@@ -1,0 +1,65 @@
+"""A running listener takes up peers that are added and removed by another process, without a restart."""
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from dicom_ai import settings
+from dicom_ai.app import home_of, open_app, prepare
+from dicom_ai.dimse import scu
+from dicom_ai.errors import PermanentRefusal
+from dicom_ai.listener import Listener
+from dicom_ai.pipeline import neighbours
+from dicom_ai.pipeline.neighbours import TAKEN_UP_S, Change
+from dicom_ai.sections import Peer
+from dicom_ai.storage.database import Database
+
+ADA = Change("ada")
+
+
+@pytest.fixture
+def node(tmp_path: Path) -> Iterator[tuple[settings.Settings, int]]:
+    """A listener that lets nobody in."""
+    wanted = settings.Settings(
+        node=settings.Node(address="127.0.0.1", port=0),
+        storage=settings.Storage(data_dir=tmp_path / "data", reserve_bytes=0),
+    )
+    app = open_app(wanted)
+    prepare(app)
+    listener = Listener(wanted, app.database, app.files, app.neighbours)
+    listener.start()
+    yield wanted, listener.port
+    listener.stop()
+    app.close()
+
+
+def is_let_in(port: int) -> bool:
+    try:
+        scu.c_echo(scu.RemoteAe("127.0.0.1", port, "DICOM_AI", "CT1"))
+    except PermanentRefusal:
+        return False
+    return True
+
+
+def becomes(port: int, wanted: bool) -> bool:
+    deadline = time.monotonic() + 10 * TAKEN_UP_S
+    while is_let_in(port) is not wanted and time.monotonic() < deadline:
+        time.sleep(0.2)
+    return is_let_in(port)
+
+
+def test_a_peer_is_let_in_and_shut_out_while_the_listener_runs(node: tuple[settings.Settings, int]) -> None:
+    wanted, port = node
+    home, other = home_of(wanted), Database(wanted.database_url)  # as another process has them
+    before = is_let_in(port)
+    with other.write() as session:
+        neighbours.add_peer(session, home, Peer(ae_title="CT1", addresses=("127.0.0.1",)), ADA)
+    added = becomes(port, True)
+    with other.write() as session:
+        neighbours.remove_peer(session, home, "CT1", ADA)
+    removed = becomes(port, False)
+    other.close()
+
+    assert (before, added, removed) == (False, True, False)
