@@ -16,7 +16,7 @@ from dicom_ai.dicom.sr_reader import Report
 from dicom_ai.domain.destination import Destination
 from dicom_ai.domain.prior import Examination
 from dicom_ai.errors import DicomAiError, PeerUnavailable
-from dicom_ai.storage import holdings, results
+from dicom_ai.storage import holdings, results, transfers
 from dicom_ai.storage.database import Database
 
 NOT_KNOWN_WHO = "the images do not name patient ID and birth date: nobody could tell whose report it is"
@@ -45,6 +45,8 @@ def find(asker: Asker, examination: Examination) -> Earlier:
         return Earlier(reason=NOT_KNOWN_WHO)
     if not examination.study_date:
         return Earlier(reason=NO_DATE)
+    with asker.database.write() as session:
+        transfers.queried(session, "reporter", asker.archive, [examination.study_uid], purpose="an earlier report")
     fetched: list[str] = []
 
     def arrived(sop_instance_uid: str) -> Path | None:

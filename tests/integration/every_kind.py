@@ -11,8 +11,10 @@ from dicom_ai.dicom.ko_writer import RejectionReason, write_rejection_note
 from dicom_ai.dicom.seg_writer import write_labelmap_seg, write_seg, write_soft_seg
 from dicom_ai.dicom.source_headers import source_headers
 from dicom_ai.dicom.sr_fallback import as_comprehensive_sr, fallback_identity
+from dicom_ai.dicom.sr_reader import read_sr
 from dicom_ai.dicom.sr_writer import Evidence
 from dicom_ai.domain.findings import Finding, Quality, Quantity, Structure
+from dicom_ai.domain.prior import Acquisition, Change
 from dicom_ai.domain.result import ResultKind
 from dicom_ai.page.content import Page
 from dicom_ai.page.pdf import pdf_of
@@ -29,6 +31,7 @@ MEASUREMENT_REPORTS = (
     "sr",
     "sr-failed",
     "sr-again",
+    "sr-prior",
     "sr-japanese",
     "sr-poor",
     "sr-enhanced",
@@ -128,9 +131,27 @@ def _reports(folder: Path, sources: dict[str, Read]) -> dict[str, Written]:
         finding = results.finding(image, "C3", "C3", structure=results.vertebra("C3"))
         reports[f"sr-{origin}"], origins[f"sr-{origin}"] = results.report(image, finding), image
     written = {name: Written(_saved(report, folder / f"{name}.dcm"), origins[name]) for name, report in reports.items()}
+    written["sr-prior"] = Written(_saved(_with_prior(neck, folder), folder / "sr-prior.dcm"), neck)
     own = fallback_identity(results.identity(ResultKind.SR), None)
     fallback = as_comprehensive_sr(written["sr"].path, own)
     return {**written, "sr-fallback": Written(_saved(fallback, folder / "sr-fallback.dcm"), neck)}
+
+
+def _with_prior(neck: Read, folder: Path) -> Dataset:
+    """Return a report that is compared with the report of an earlier study, which lies in a folder of its own."""
+    before = results.read(builders.mr_series(StudyDate="20250110"), folder / "before")
+    earlier = results.report(before, results.finding(before, "C3", "C3"))
+    _saved(earlier, folder / "before" / "sr.dcm")
+    levels = [
+        results.compared(neck, level, change) for level, change in zip(("C3", "C4", "C5", "C6"), Change, strict=True)
+    ]
+    evidence = Evidence(
+        [neck.series],
+        [neck.source],
+        acquisitions={neck.series.series_uid: Acquisition("Synthetic Phantom 1", "T2w")},
+        earlier=read_sr(earlier),
+    )
+    return results.report(neck, *levels, evidence=evidence, notes=["compared with the examination of 2025-01-10"])
 
 
 def _documents(folder: Path, sources: dict[str, Read]) -> dict[str, Written]:

@@ -31,7 +31,7 @@ IODS = {
 }
 """What dciodvfy takes an object for, where it is neither SEG nor Comprehensive 3D SR."""
 
-TREES = ("sr", "sr-failed", "sr-enhanced", "sr-dx")
+TREES = ("sr", "sr-failed", "sr-prior", "sr-enhanced", "sr-dx")
 """Reports whose trees differ: PixelMed takes 8 s a report, and looks at nothing but the tree."""
 
 WITH_PLANE = [kind for kind in SEGS if kind not in RADIOGRAPHS]

@@ -45,8 +45,10 @@ LABELMAP_UNKNOWN = [
 """dciodvfy of 2022 does not know the SOP class of label maps (2024), nor that they describe their background."""
 
 PIXELMED_ALLOWED = (
-    # TID 1410 is extensible; viewers ignore these three, readers of the report need them
-    r"Warning: [\d.]+: .*/(CODE \((QC|OUTLINE),99DICOMAI|TEXT \(121106,DCM).*: Content Item not in template",
+    # TID 1410 is extensible; viewers ignore these four, readers of the report need them
+    r"Warning: [\d.]+: .*/(CODE \((QC|OUTLINE|CHANGE),99DICOMAI|TEXT \(121106,DCM).*: Content Item not in template",
+    # TID 1600 is extensible; a later report compares scanner and contrast
+    r"Warning: [\d.]+: .*/IMAGE .*/TEXT \((SCANNER|CONTRAST),99DICOMAI.*: Content Item not in template",
     # a failed measurement has no value (PS3.3 C.18.1, qualifier 114006); the validator does not know the qualifier
     r"Error: Template 300 Measurement/\[Row 1\] NUM .*: Missing value",
     # a member of CID 100 today; the validator of 2022 has an older table

@@ -25,6 +25,7 @@ from dicom_ai.domain.findings import (
 )
 from dicom_ai.domain.image import Radiograph, SourceImage
 from dicom_ai.domain.model import ModelReference
+from dicom_ai.domain.prior import Change
 from dicom_ai.domain.result import ResultIdentity, ResultKind, ResultObject
 from dicom_ai.domain.study import Series
 from tests import builders
@@ -105,6 +106,18 @@ def finding(image: Read, site: str, level: str | None, **options: object) -> Fin
         "contour": Contour(image.series.series_uid, min(2, len(image.source.frames) - 1), SQUARE),
     }
     return Finding(**{**values, **options})
+
+
+def compared(image: Read, level: str, change: Change) -> Finding:
+    """Return a finding of a level beside its prior: 67.4 mm2 now, 70.1 then."""
+    numbers = (
+        *NUMBERS,
+        Quantity("csa_prior", 70.1),
+        Quantity("csa_change", -2.7),
+        Quantity("csa_change_percent", -3.9),
+    )
+    notes = ("warning: another scanner than in the prior",)
+    return finding(image, level, level, quantities=numbers, change=change, notes=notes)
 
 
 def seg_of(image: Read, *structures: Structure, folder: Path) -> tuple[Dataset, ResultObject]:
