@@ -5,7 +5,7 @@ wanted, whose images go first, are tried.
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from time import monotonic
@@ -26,10 +26,16 @@ NOT_TAKEN = "not taken"
 _AT_ONCE = 100
 """Studies that are read in one transaction."""
 
+_HOLDS = "every condition holds"
+_LONGEST_SHORT = 200
+
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """A series that a rule would treat otherwise. before, after: "sent", "shadow" or "not taken". why: of after."""
+    """A series that a rule would treat otherwise. before, after: "sent", "shadow" or "not taken".
+
+    in_short: the first reason of after; why: every reason, with all that was seen.
+    """
 
     study_uid: str
     series_uid: str
@@ -37,6 +43,7 @@ class Difference:
     rule: str
     before: str
     after: str
+    in_short: str
     why: str
 
 
@@ -85,6 +92,14 @@ class Trial:
     is_whole: bool
     differences: tuple[Difference, ...]
     effects: tuple[Effect, ...]
+
+    def moves(self, rule: str) -> Mapping[tuple[str, str], Sequence[Difference]]:
+        """Return (before, after) -> the series that a rule would treat so, the most frequent first."""
+        found: dict[tuple[str, str], list[Difference]] = {}
+        for one in self.differences:
+            if one.rule == rule:
+                found.setdefault((one.before, one.after), []).append(one)
+        return dict(sorted(found.items(), key=lambda item: -len(item[1])))
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,8 +195,7 @@ def _compare(
         words = _word(was.get(key)), _word(becomes.get(key))
         count = counts[key[1]]
         count.before, count.after = count.before + (words[0] != NOT_TAKEN), count.after + (words[1] != NOT_TAKEN)
-        why = becomes[key].summary if key in becomes else "the rule is gone"
-        one = _difference(by_series[key[0]], key[1], words, why)
+        one = _difference(by_series[key[0]], key[1], words, becomes.get(key))
         if words[0] != words[1]:
             found.append(one)
         elif key in becomes:
@@ -220,7 +234,7 @@ def _effect(name: str, count: _Counts) -> Effect:
 def _in_short(decision: Decision) -> str:
     """Return why a rule takes a series or does not, without what was seen: the first reason, and how many more."""
     if decision.taken:
-        return "every condition holds"
+        return _HOLDS
     first, more = decision.reasons[0], len(decision.reasons) - 1
     verdict = "is unknown" if first.answer is None else "is true" if first.answer else "is not true"
     words = f"{first.place}: {first.condition} {verdict}" if first.condition else _KINDS.get(first.place, first.seen)
@@ -234,9 +248,13 @@ _KINDS = {
 """Place of a reason without a condition -> what it says of many series."""
 
 
-def _difference(series: Candidate, rule: str, words: tuple[str, str], why: str) -> Difference:
+def _difference(series: Candidate, rule: str, words: tuple[str, str], after: Decision | None) -> Difference:
+    short = why = "the rule is gone"
+    if after is not None:
+        short = _HOLDS if after.taken else after.reasons[0].text[:_LONGEST_SHORT]
+        why = after.summary
     description = series.text("SeriesDescription")
-    return Difference(series.study_uid, series.series_uid, description, rule, words[0], words[1], why)
+    return Difference(series.study_uid, series.series_uid, description, rule, words[0], words[1], short, why)
 
 
 def _word(decision: Decision | None) -> str:

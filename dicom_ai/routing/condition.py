@@ -65,6 +65,20 @@ def parse_condition(table: Any, place: str) -> Condition:
     return Condition(kind, name, predicate, table[predicate], case)
 
 
+def vr_of(name: str) -> str:
+    """Return how the values of a keyword or fact compare; "" for a name that is neither."""
+    return FACTS[name].vr if name in FACTS else vr_by_keyword().get(name, "").split("/")[0]
+
+
+def predicates_for(name: str) -> tuple[str, ...]:
+    """Return the predicates that make sense for a keyword or fact; none for a name that is neither."""
+    vr = vr_of(name)
+    if vr == "flag":
+        return ("equals", "exists")
+    ordered = vr == "DS" if name in FACTS else bool(vr) and is_ordered(name)
+    return tuple(one for one in PREDICATES if vr and (ordered or one != "range"))
+
+
 def evaluate(condition: Condition, header: Header, facts: Facts) -> Outcome:
     """Ask a condition about a series."""
     if condition.kind == "fact":

@@ -8,9 +8,8 @@ from itertools import combinations, product
 from math import inf
 from typing import Any
 
-from dicom_ai.routing.condition import Condition
+from dicom_ai.routing.condition import Condition, vr_of
 from dicom_ai.routing.facts import FACTS
-from dicom_ai.routing.keywords import vr_by_keyword
 from dicom_ai.routing.rule import Rule, RuleSet
 from dicom_ai.routing.values import key
 
@@ -95,7 +94,7 @@ def _bounds_exclude(one: Condition, other: Condition) -> bool:
 
 
 def _bounds(condition: Condition) -> list[tuple[str, Any]]:
-    return [(name, key(_vr(condition), bound)) for name, bound in condition.argument.items()]
+    return [(name, key(vr_of(condition.name), bound)) for name, bound in condition.argument.items()]
 
 
 def _is_empty(bounds: list[tuple[str, Any]]) -> bool:
@@ -112,12 +111,6 @@ def _subject(condition: Condition) -> tuple[str, str]:
     return condition.kind, condition.name
 
 
-def _vr(condition: Condition) -> str:
-    if condition.kind == "fact":
-        return FACTS[condition.name].vr
-    return vr_by_keyword()[condition.name].split("/")[0]
-
-
 def _is_single(condition: Condition) -> bool:
     return condition.kind == "fact" or condition.name in _ONE_VALUE
 
@@ -129,4 +122,4 @@ def _asks_absence(condition: Condition) -> bool:
 def _values(condition: Condition, *, case: bool = False) -> set[Any]:
     """Return the values of which a condition wants one, as they compare; none where it asks otherwise."""
     wanted = {"equals": [condition.argument], "in": condition.argument}.get(condition.predicate, [])
-    return {key(_vr(condition), one, case=case) for one in wanted}
+    return {key(vr_of(condition.name), one, case=case) for one in wanted}

@@ -4,13 +4,13 @@ Two kinds: what is malformed, by the readers that also read TOML, and what is we
 """
 
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from dicom_ai.errors import RuleError
 from dicom_ai.routing.condition import parse_condition
 from dicom_ai.routing.contradictions import never
-from dicom_ai.routing.rule import FIELDS, GROUPS, Rule
+from dicom_ai.routing.rule import FIELDS, GROUPS, Rule, RuleSet
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +37,22 @@ def unworkable(rule: Rule, *, models: Collection[str], destinations: Collection[
             known = ", ".join(sorted(destinations)) or "none"
             found.append(Fault("destinations", f"{name!r} is no destination of this node; there are {known}"))
     return (*found, *(Fault(place, why) for place, why in never(rule)))
+
+
+def require_workable(
+    before: RuleSet, after: RuleSet, *, models: Collection[str], destinations: Collection[str]
+) -> None:
+    """Raise RuleError where a rule is turned on, or comes or changes in another state than off, that cannot work.
+
+    A step to a safer state is never refused, and neither are rules that stay as they are.
+    """
+    old = {rule.name: rule for rule in before.rules}
+    for rule in after.rules:
+        was = old.get(rule.name)
+        if rule.state == "off" or (was is not None and rule in (was, replace(was, state="shadow"))):
+            continue
+        for fault in unworkable(rule, models=models, destinations=destinations):
+            raise RuleError(f"rule {rule.name!r}, {fault.place}: {fault.text}")
 
 
 def _fields(table: Mapping[str, Any]) -> Iterator[Fault]:

@@ -2,13 +2,15 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from hashlib import sha256
+from itertools import pairwise
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from dicom_ai.errors import ConfigError, RuleError
-from dicom_ai.routing.rule import RuleSet, parse_rules
+from dicom_ai.routing.rule import Rule, RuleSet, parse_rules
 from dicom_ai.routing.shipped import read_rules
 from dicom_ai.storage import audit
 from dicom_ai.storage.database import now
@@ -95,6 +97,32 @@ def require_newest(session: Session, seen: int) -> None:
         raise ConfigError(f"the rules were changed meanwhile ({done}): look at them again")
 
 
+def put(session: Session, rule: Rule, *, instead_of: str = "", author: str, why: str = "") -> StoredRules:
+    """Add a version with one more rule, or with one in the place of another. Raises RuleError for a name in use."""
+    wanted = in_force(session).rule_set.with_rule(rule, instead_of=instead_of)
+    return save(session, wanted.as_toml(), author=author, note=_note(_put(rule.name, instead_of), why))
+
+
+def remove(session: Session, name: str, *, author: str, why: str = "") -> StoredRules:
+    """Add a version without a rule. Raises RuleError where there is no such rule."""
+    wanted = in_force(session).rule_set.without(name)
+    return save(session, wanted.as_toml(), author=author, note=_note(f"{name} removed", why))
+
+
+def move(session: Session, name: str, by: int, *, author: str) -> StoredRules:
+    """Add a version with a rule further up (by -1) or down (by 1); none where it is the first or last already."""
+    stored = in_force(session)
+    wanted = stored.rule_set.moved(name, by)
+    if wanted == stored.rule_set:
+        return stored
+    return save(session, wanted.as_toml(), author=author, note=f"{name} moved {'up' if by < 0 else 'down'}")
+
+
+def fingerprint(seen: int, wanted: RuleSet) -> str:
+    """Return what stands for a change that a person was shown: these very rules, in the place of this version."""
+    return sha256(f"{seen}\n{wanted.to_toml()}".encode()).hexdigest()
+
+
 def hits(session: Session, rule: str, *, since: float) -> Hits:
     """Return how many series a rule took since a time, as routing last decided about each."""
     taken = sa.select(sa.func.count()).where(
@@ -102,6 +130,28 @@ def hits(session: Session, rule: str, *, since: float) -> Hits:
     )
     sent, shadow = (session.scalar(taken.where(DecisionRow.shadow.is_(is_shadow))) or 0 for is_shadow in (False, True))
     return Hits(sent, shadow)
+
+
+def daily_hits(session: Session, days: Sequence[float]) -> Mapping[str, Sequence[Hits]]:
+    """Return rule -> how many series it took on each day, by the moments at which the days begin and the last ends."""
+    spans = list(pairwise(days))
+    inside = [sa.and_(DecisionRow.decided_at >= begin, DecisionRow.decided_at < end) for begin, end in spans]
+    counts = [
+        sa.func.sum(sa.case((sa.and_(within, DecisionRow.shadow.is_(is_shadow)), 1), else_=0))
+        for within in inside
+        for is_shadow in (False, True)
+    ]
+    query = sa.select(DecisionRow.rule, *counts).where(DecisionRow.taken, DecisionRow.decided_at >= days[0])
+    found = {}
+    for rule, *numbers in session.execute(query.group_by(DecisionRow.rule)):
+        found[rule] = tuple(Hits(int(numbers[at]), int(numbers[at + 1])) for at in range(0, len(numbers), 2))
+    return found
+
+
+def _put(name: str, instead_of: str) -> str:
+    if not instead_of:
+        return f"{name} added"
+    return f"{name} changed" if name == instead_of else f"{instead_of} changed and named {name}"
 
 
 def _note(done: str, why: str) -> str:

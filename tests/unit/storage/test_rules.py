@@ -1,10 +1,14 @@
+from dataclasses import replace
+
 import pytest
 
 from dicom_ai.errors import RuleError
+from dicom_ai.routing.rule import parse_rules
 from dicom_ai.storage import audit, decisions, rules
-from dicom_ai.storage.database import Database
+from dicom_ai.storage.database import Database, now
 from dicom_ai.storage.decisions import StoredDecision
 
+WORKING = {"name": "cord", "model": "cord", "all": [{"keyword": "Modality", "equals": "MR"}]}
 RULES = {"rules": [{"name": "cord", "state": "shadow"}]}
 
 
@@ -57,3 +61,41 @@ def test_what_a_rule_took_is_counted_from_a_time_on(database: Database) -> None:
 
         assert rules.hits(session, "cord", since=0) == rules.Hits(sent=2, shadow=3)
         assert rules.hits(session, "cord", since=1e12) == rules.hits(session, "spine", since=0) == rules.Hits(0, 0)
+
+
+def test_what_a_rule_took_is_counted_by_days(database: Database) -> None:
+    with database.write() as session:
+        taken = [StoredDecision(f"1.{number}", "cord", "cord", True, number > 1, ()) for number in range(3)]
+        decisions.replace(session, "1", taken, rules_version=1)
+        at = now(session)
+
+        assert rules.daily_hits(session, [at - 10, at - 5, at + 5]) == {
+            "cord": (rules.Hits(0, 0), rules.Hits(sent=2, shadow=1))
+        }
+        assert rules.daily_hits(session, [at + 5, at + 10]) == {}
+
+
+def test_rules_are_added_changed_moved_and_removed_each_as_a_version(database: Database) -> None:
+    cord, neck = parse_rules({"rule": [WORKING, WORKING | {"name": "neck"}]}).rules
+    with database.write() as session:
+        rules.save(session, {"rule": [WORKING]}, author="seed", note="first start")
+        rules.put(session, neck, author="anna", why="the neck scanner")
+        rules.put(session, replace(cord, name="cord-mr"), instead_of="cord", author="anna")
+        rules.move(session, "neck", -1, author="anna")
+        rules.move(session, "neck", -1, author="anna")
+        rules.remove(session, "cord-mr", author="anna", why="not used")
+
+        assert [(item.note, item.rule_set.names) for item in rules.history(session)] == [
+            ("cord-mr removed: not used", ("neck",)),
+            ("neck moved up", ("neck", "cord-mr")),
+            ("cord changed and named cord-mr", ("cord-mr", "neck")),
+            ("neck added: the neck scanner", ("cord", "neck")),
+            ("first start", ("cord",)),
+        ]
+
+
+def test_what_a_person_was_shown_has_a_fingerprint_of_the_version_and_the_rules() -> None:
+    one = parse_rules({"rule": [WORKING]})
+
+    assert rules.fingerprint(1, one) == rules.fingerprint(1, parse_rules({"rule": [WORKING]}))
+    assert len({rules.fingerprint(1, one), rules.fingerprint(2, one), rules.fingerprint(1, one.without("cord"))}) == 3

@@ -1,0 +1,127 @@
+"""The values that really occurred in the series of the last days, so that a rule is written from what there is."""
+
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from dicom_ai.routing.condition import vr_of
+from dicom_ai.routing.facts import FACTS
+from dicom_ai.storage.tables import SeriesRow, StudyRow
+
+MOST_SERIES = 3000
+"""The newest so many are looked at."""
+
+MOST_VALUES = 100
+"""Values offered of one element, the most frequent first."""
+
+_LONGEST = 120
+
+_PERSONAL_VRS = frozenset({"PN", "UI", "DA", "DT", "TM", "AT", "OB", "OW", "SQ"})
+_PERSONAL = frozenset(
+    {
+        "AccessionNumber",
+        "AdditionalPatientHistory",
+        "AdmissionID",
+        "CountryOfResidence",
+        "CurrentPatientLocation",
+        "FillerOrderNumberImagingServiceRequest",
+        "ImageComments",
+        "MedicalRecordLocator",
+        "MilitaryRank",
+        "OtherPatientIDs",
+        "PatientAddress",
+        "PatientComments",
+        "PatientID",
+        "PatientInsurancePlanCodeSequence",
+        "PatientReligiousPreference",
+        "PatientTelephoneNumbers",
+        "PlacerOrderNumberImagingServiceRequest",
+        "RegionOfResidence",
+        "RequestedProcedureID",
+        "ScheduledProcedureStepID",
+        "PerformedProcedureStepID",
+        "StudyID",
+        "DeviceSerialNumber",
+        "IssuerOfPatientID",
+        "Occupation",
+        "EthnicGroup",
+    }
+)
+"""What may tell a patient: a rule may ask for it, and its values are not listed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Occurred:
+    """A value, and in how many series it occurred."""
+
+    value: str
+    series: int
+
+
+@dataclass(frozen=True, slots=True)
+class Occurrences:
+    """What there was. series: how many were looked at. keywords: elements that had a value, the most frequent first.
+
+    values: by keyword or fact, the most frequent first.
+    """
+
+    series: int
+    keywords: tuple[Occurred, ...] = field(repr=False)
+    values: Mapping[str, tuple[Occurred, ...]] = field(repr=False)
+
+
+def is_listed(name: str) -> bool:
+    """Say whether values of a keyword or fact are listed: none that could tell a patient."""
+    return name in FACTS or (vr_of(name) not in _PERSONAL_VRS and name not in _PERSONAL)
+
+
+def occurrences(session: Session, names: Collection[str], *, since: float) -> Occurrences:
+    """Return the values that some keywords and facts had in the newest series since a time."""
+    elements: Counter[str] = Counter()
+    counts: dict[str, Counter[str]] = {name: Counter() for name in names if is_listed(name)}
+    series = 0
+    for header, derived in _newest(session, since):
+        series += 1
+        elements.update(keyword for keyword, (_, *values) in header.items() if any(values))
+        for name, count in counts.items():
+            count.update(set(_values(name, header, derived)))
+    listed = [Occurred(name, number) for name, number in elements.most_common() if is_listed(name)]
+    values = {
+        name: tuple(Occurred(value, number) for value, number in _by_count(count)[:MOST_VALUES])
+        for name, count in counts.items()
+    }
+    return Occurrences(series, tuple(listed), values)
+
+
+def _newest(session: Session, since: float) -> Iterator[tuple[Mapping[str, Any], Mapping[str, Any]]]:
+    query = (
+        sa.select(SeriesRow.facts, SeriesRow.derived)
+        .join(StudyRow, StudyRow.study_uid == SeriesRow.study_uid)
+        .where(StudyRow.last_received_at >= since, SeriesRow.routed_revision > 0)
+        .order_by(StudyRow.last_received_at.desc())
+        .limit(MOST_SERIES)
+    )
+    for header, derived in session.execute(query):
+        if header is not None:
+            yield header, (derived or {}).get("facts", {})
+
+
+def _values(name: str, header: Mapping[str, Any], facts: Mapping[str, Any]) -> list[str]:
+    if name in FACTS:
+        value = facts.get(name, [None])[0]
+        return [] if value is None else [_told(value)]
+    return [value for value in header.get(name, [""])[1:] if value and len(value) <= _LONGEST]
+
+
+def _told(value: Any) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return f"{value:g}" if isinstance(value, float | int) else str(value)
+
+
+def _by_count(count: Counter[str]) -> list[tuple[str, int]]:
+    return sorted(count.items(), key=lambda item: (-item[1], item[0]))
