@@ -120,7 +120,7 @@ def _shown(app: "App", certificate: "Path", context: ssl.SSLContext) -> Found:
         return Found("listener", False, f"{says}; where it was renewed, start the node again")
     except OSError as error:
         raise PeerUnavailable(f"TLS port {port}: {error.strerror or type(error).__name__}") from error
-    names = ", ".join(str(name) for _, name in shown.get("subjectAltName", ())) or "no name"
+    names = ", ".join(str(entry[1]) for entry in shown.get("subjectAltName", ())) or "no name"
     ends = ssl.cert_time_to_seconds(str(shown["notAfter"]))
     left_days = (ends - time.time()) / DAY_S
     says = f"TLS port {port} shows a certificate for {names}, valid until {_when(ends)}"

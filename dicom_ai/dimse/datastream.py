@@ -36,11 +36,13 @@ WANTED = {
     0x00080050: "accession",
     0x00080060: "modality",
     0x00080070: "manufacturer",
+    0x0008103E: "series_description",
     0x00081090: "model_name",
     0x00100010: "patient_name",
     0x00100020: "patient_id",
     0x00100021: "issuer",
     0x00100030: "birth_date",
+    0x00181020: "software_versions",
     0x0020000D: "study_uid",
     0x0020000E: "series_uid",
 }
@@ -69,6 +71,8 @@ class Identity:
     study_date: str = ""
     manufacturer: str = ""
     model_name: str = ""
+    software_versions: str = ""
+    series_description: str = ""
 
 
 def identify(path: Path, *, start: int, transfer_syntax_uid: str) -> Identity:

@@ -312,7 +312,8 @@ class Scp:
 def _is_this_machine(association: Association, address: str) -> bool:
     """Whether a caller is on the machine it calls: it comes from the very address that it called."""
     transport = association.dul.socket
-    return transport is not None and _plain_address(transport.socket.getsockname()[0]) == address
+    connection = transport.socket if transport else None
+    return connection is not None and _plain_address(connection.getsockname()[0]) == address
 
 
 def _plain_address(address: str) -> str:

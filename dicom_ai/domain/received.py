@@ -26,7 +26,7 @@ class ReceivedInstance:
 
     sha256: hex digest of the data set without group 2. path: where the bytes lie, relative to the file store.
     received_at: seconds since 1970. association_id: the id given to storage.associations.opened; "" without one.
-    manufacturer_own: the equipment module says that this node made it. asked_for: the node's own C-MOVE brought it.
+    marked_own: its header says that this product made it. asked_for: the node's own C-MOVE brought it.
     The last of the identity fields are trimmed text, empty where absent.
     """
 
@@ -50,5 +50,5 @@ class ReceivedInstance:
     modality: str = ""
     study_date: str = ""
     patient_name: str = ""
-    manufacturer_own: bool = False
+    marked_own: bool = False
     asked_for: bool = False

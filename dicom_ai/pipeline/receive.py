@@ -19,8 +19,8 @@ from pydicom.uid import PYDICOM_IMPLEMENTATION_UID
 from dicom_ai.dimse import datastream
 from dicom_ai.dimse.scp import Caller, StoreRequest
 from dicom_ai.domain.received import ReceivedInstance, Recorded
-from dicom_ai.domain.result import MANUFACTURER
 from dicom_ai.errors import MissingIdentity, NotDicom, RejectedInput, Unavailable
+from dicom_ai.routing.own import mark_in
 from dicom_ai.storage import associations, holdings, studies
 from dicom_ai.storage.database import Database, Session
 from dicom_ai.storage.files import FileStore, PartFile, instance_folders, instance_path
@@ -29,6 +29,14 @@ META_START = 144
 """Where group 2 goes on after its length: preamble 128, prefix 4, (0002,0000) 12 bytes."""
 
 IMPLEMENTATION_VERSION = "DICOM_AI"
+
+_MAKERS = {
+    "Manufacturer": "manufacturer",
+    "ManufacturerModelName": "model_name",
+    "SoftwareVersions": "software_versions",
+    "SeriesDescription": "series_description",
+}
+"""Keyword -> where an identity has it."""
 
 log = structlog.get_logger()
 
@@ -172,7 +180,7 @@ def _check(identity: datastream.Identity, sop_class_uid: str, sop_instance_uid: 
 
 def _asked_for(received: ReceivedInstance) -> ReceivedInstance:
     """Mark what the node's own C-MOVE brought. Raises NotAskedFor for more than was asked: it must not be routed."""
-    if not received.manufacturer_own:
+    if not received.marked_own:
         raise NotAskedFor("not what this node asked for")
     return replace(received, asked_for=True)
 
@@ -201,8 +209,13 @@ def _received(
         modality=identity.modality,
         study_date=identity.study_date,
         patient_name=identity.patient_name,
-        manufacturer_own=identity.manufacturer == MANUFACTURER,
+        marked_own=bool(mark_in(lambda keyword: _marked(identity, keyword))),
     )
+
+
+def _marked(identity: datastream.Identity, keyword: str) -> list[str]:
+    """Return the values of an element that may name its maker; none for one that is not read while a sender waits."""
+    return getattr(identity, _MAKERS[keyword]).split("\\") if keyword in _MAKERS else []
 
 
 def _index(path: str, *, files: FileStore, database: Database) -> bool:

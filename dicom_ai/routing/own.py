@@ -3,10 +3,13 @@
 The node knows its own objects by their UIDs when they come back. A copy that was anonymised has other UIDs, one that
 was re-encoded has other bytes, and either may have lost some of what names its maker. So every mark that a result
 carries counts alone, and results are told by their kind as well.
+
+The listener looks for the marks too (pipeline/receive.py), so that a copy re-opens no study and resets no timer. It has
+those at the top level of a data set only; the others stand in sequences, into which nobody looks while a sender waits.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from dicom_ai.domain.result import MANUFACTURER
@@ -47,12 +50,23 @@ MARKS: Sequence[Mark] = (
 """Any of them is enough."""
 
 
+def mark_in(values_of: Callable[[str], Sequence[str]]) -> str:
+    """Return the first mark of this product, as keyword and value; "" where there is none.
+
+    values_of: keyword -> the values that stand there.
+    """
+    for mark in MARKS:
+        for value in values_of(mark.keyword):
+            if mark.pattern.search(value):
+                return f"{mark.keyword} {value!r}"
+    return ""
+
+
 def own_or_result(series: Candidate) -> str:
     """Return why a series is a result rather than an acquisition, or the empty string."""
-    for mark in MARKS:
-        for value in values(series.header, mark.keyword):
-            if mark.pattern.search(value):
-                return f"made by this product ({mark.keyword} {value!r})"
+    mark = mark_in(lambda keyword: values(series.header, keyword))
+    if mark:
+        return f"made by this product ({mark})"
     if series.modality.upper() in RESULT_MODALITIES:
         return f"objects of modality {series.modality} are results, not acquisitions"
     for beginning, what in RESULT_CLASSES:

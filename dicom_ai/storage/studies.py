@@ -229,7 +229,7 @@ def is_open(session: Session, study_uid: str) -> bool:
 
 def is_own(session: Session, received: ReceivedInstance) -> bool:
     """Say whether the node made an object: it says so itself, or its UIDs are those of a result."""
-    return received.manufacturer_own or _is_result(session, received)
+    return received.marked_own or _is_result(session, received)
 
 
 def standing_of_own(received: ReceivedInstance) -> str:

@@ -26,7 +26,7 @@ from dicom_ai.dicom.uids import new_uid
 from dicom_ai.dimse import scu
 from dicom_ai.errors import PeerUnavailable, PermanentRefusal
 from dicom_ai.settings import Peer, Tls
-from dicom_ai.storage import associations, audit, callers
+from dicom_ai.storage import associations, audit, callers, studies
 from tests import builders
 from tests.integration.certificates import Certificates, make_certificates
 from tests.integration.listening import (
@@ -198,12 +198,33 @@ def test_the_same_uid_with_other_bytes_is_kept_beside_the_first(running: Running
     assert same_bytes(running, first) and same_bytes(running, second)
 
 
-def test_what_the_node_made_comes_back_as_its_own(running: Running, tmp_path: Path):
-    [path] = mr_files(tmp_path, 1, Manufacturer="dicom_ai")
+@pytest.mark.parametrize(
+    ("keyword", "value"),
+    [
+        ("Manufacturer", "dicom_ai"),
+        ("Manufacturer", "Dicom AI"),
+        ("ManufacturerModelName", "dicom_ai"),
+        ("SoftwareVersions", ["dicom_ai 0.1.0", "spinal-cord 0.1.0"]),
+        ("SeriesDescription", "AI Spine (RUO) run 2, replaces run 1"),
+    ],
+)
+def test_what_the_node_made_comes_back_as_its_own_and_resets_no_timer(
+    running: Running, tmp_path: Path, keyword: str, value: str
+):
+    """Also a copy under other UIDs, of which an anonymiser left one mark: routing knows it by the same."""
+    study_uid = new_uid()
+    [image] = mr_files(tmp_path / "image", 1, StudyInstanceUID=study_uid)
+    [copy] = mr_files(tmp_path / "copy", 1, **{"StudyInstanceUID": study_uid, keyword: value})
+    store(running.port, image)
+    with running.database.read() as session:
+        before = [series.last_received_at for series in studies.series_of(session, study_uid)]
 
-    store(running.port, path)
+    store(running.port, copy)
 
-    assert [row.standing for row in running.instances()] == ["own"]
+    with running.database.read() as session:
+        after = [series.last_received_at for series in studies.series_of(session, study_uid)]
+    assert [row.standing for row in running.instances()] == ["kept", "own"]
+    assert after == before
 
 
 def test_an_object_of_two_hundred_megabytes_does_not_live_in_memory(running: Running, tmp_path: Path):

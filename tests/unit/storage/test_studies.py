@@ -50,7 +50,7 @@ def test_a_known_uid_with_other_bytes_is_kept_beside_the_first_and_not_processed
 
 
 def test_what_the_node_made_opens_no_series(database: Database, clock: Clock) -> None:
-    own = record(database, another(9, series_uid="1.2.99", manufacturer_own=True))
+    own = record(database, another(9, series_uid="1.2.99", marked_own=True))
     clock.advance(100)
 
     assert own is Recorded.OWN
