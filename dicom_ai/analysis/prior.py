@@ -15,7 +15,7 @@ from dicom_ai.domain.findings import Finding, StructureKind
 from dicom_ai.domain.model import ModelRepeatability
 from dicom_ai.domain.prior import Acquisition, Change, Examination, Maker
 from dicom_ai.measurements.csa_plot import CsaCurve
-from dicom_ai.measurements.sites import POOLED
+from dicom_ai.measurements.sites import POOLED, SEEN_IN_PART
 from dicom_ai.measurements.table import MEASUREMENTS, quantity
 
 _SCANNER = ("Manufacturer", "ManufacturerModelName", "DeviceSerialNumber")
@@ -135,7 +135,8 @@ def _match(finding: Finding, analysis: SeriesAnalysis, earlier: Report) -> _Matc
         same_place = (other.site, other.site_level) == (finding.site, finding.site_level)
         if mean and maker and same_place and _is_family(maker, analysis):
             then_made = earlier.acquisitions.get(other.series_uid, Acquisition())
-            found.append(_Match(mean, tuple(_differences(now_made, then_made, analysis, maker))))
+            warnings = (*_differences(now_made, then_made, analysis, maker), *_cut(finding, other))
+            found.append(_Match(mean, warnings))
     return min(found, key=lambda match: len(match.differences), default=None)
 
 
@@ -156,6 +157,13 @@ def _differences(now: Acquisition, then: Acquisition, analysis: SeriesAnalysis, 
         yield f"warning: another model version than in the prior ({now_by} now, {then_by} then): {_MAY_COME_FROM_IT}"
     elif maker.digest != model.digest:
         yield f"warning: other weights of {model.name} {model.version} than in the prior: {_MAY_COME_FROM_IT}"
+
+
+def _cut(now: Finding, then: Finding) -> Iterator[str]:
+    """Return a warning where one of two findings is of a part of its level: the two are of different stretches then."""
+    cut = [note for one in (now, then) for note in one.notes if note.startswith(SEEN_IN_PART)]
+    if cut:
+        yield f"warning: now or then the {cut[0]}: {_MAY_COME_FROM_IT}"
 
 
 def _with_second_line(curve: CsaCurve | None, findings: Sequence[Finding], earlier: Report) -> CsaCurve | None:

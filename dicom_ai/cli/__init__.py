@@ -43,6 +43,7 @@ COMMANDS: dict[str, str] = {
     "measure": "Measure a spinal cord mask made by anyone.",
     "train": "Train a model.",
     "evaluate": "Measure a model on data with truth.",
+    "repeatability": "Measure how far two scans of an unchanged cord lie apart.",
 }
 """Command -> one line of help; the module of the same name holds it."""
 

@@ -13,6 +13,9 @@ BIN_MM = 20.0
 WHOLE = "the cord seen"
 POOLED = "C2-C3 (levels pooled)"
 
+SEEN_IN_PART = "cord is seen over"
+"""How the note on a level begins whose cord is not seen over its whole length."""
+
 NO_LEVEL = "no vertebral level is known; the position is measured along the cord from the top of the cord seen"
 POOLED_NOTE = "slices of the vertebral levels C2 and C3 pooled; not the C2/C3 disc, and not spinal segments"
 
@@ -103,7 +106,7 @@ def _notes(label: VertebraLabel, start: float, stop: float, length_mm: float) ->
         notes.append("the level is in doubt")
     seen = (min(stop, length_mm) - max(start, 0.0)) / max(stop - start, 1e-6)
     if seen < 0.95:
-        notes.append(f"cord is seen over {100 * seen:.0f} % of the level")
+        notes.append(f"{SEEN_IN_PART} {100 * seen:.0f} % of the level")
     return tuple(notes)
 
 

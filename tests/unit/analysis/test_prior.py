@@ -152,6 +152,15 @@ def test_an_old_report_that_does_not_say_its_scanner_is_warned_of(before, now):
     ]
 
 
+def test_a_level_that_is_seen_in_part_is_warned_of(before, now):
+    part = replace(
+        before, findings=tuple(replace(one, notes=("cord is seen over 60 % of the level",)) for one in before.findings)
+    )
+
+    (warning,) = beside(now, part).entry["warnings"]
+    assert warning == "warning: now or then the cord is seen over 60 % of the level: a change may come from that"
+
+
 def test_another_family_of_models_is_not_compared_with(before, now):
     compared = beside(replace(now, model=replace(now.model, family="another")), before)
 
