@@ -10,10 +10,17 @@ from typing import Any, cast
 import sqlalchemy as sa
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
+from dicom_ai.storage import duties
 from dicom_ai.storage.database import now
 from dicom_ai.storage.tables import AssociationRow, DestinationRow, JobRow, OutboxRow, SeriesRow, StudyRow
 
 DAY_S = 86_400
+
+DISTRUST_S = DAY_S
+"""How long nothing is deleted after the wall clock went forward: the new time may be the wrong one."""
+
+DUTY = "retention"
+"""Asked whether something may be deleted; its mark: not before then."""
 
 LEASES: tuple[InstrumentedAttribute[Any], ...] = (
     JobRow.lease_until,
@@ -53,12 +60,34 @@ def went_forward(session: Session, by_s: float) -> int:
     """
     at = now(session)
     before = at - by_s  # the time by the old clock
+    _distrust(session)
     changed = sum(_change(session, column, column + by_s, sa.and_(column > before, column <= at)) for column in LEASES)
     for column in BEGINNINGS:
         recent = sa.and_(column > before - DAY_S, column <= before)
         changed += _change(session, column, column + by_s, recent)
     pending = OutboxRow.state.in_(("waiting", "unknown"))
     return changed + _change(session, OutboxRow.queued_at, OutboxRow.queued_at + by_s, pending)
+
+
+def may_delete(session: Session) -> bool:
+    """Whether what is old by the wall clock may be deleted now; asked every few minutes while a clock runs.
+
+    Not within a day after the wall clock went forward, nor after more than a day in which nobody asked: the node was
+    off, and perhaps the clock was set meanwhile. It is kept in the database, so that a restart forgets nothing.
+    """
+    duty = duties.take(session, DUTY, DUTY, lease_s=0)  # all clocks as one: it is asked, not done
+    if duty is None or duty.mark is None:
+        return False
+    at = now(session)
+    was_off = duty.done_at is not None and at > duty.done_at + DISTRUST_S
+    since = at + DISTRUST_S if was_off else min(duty.mark, at + DISTRUST_S)
+    duties.done(session, DUTY, DUTY, mark=since)
+    return at >= since
+
+
+def _distrust(session: Session) -> None:
+    if duties.take(session, DUTY, DUTY, lease_s=0):
+        duties.done(session, DUTY, DUTY, mark=now(session) + DISTRUST_S)
 
 
 def _change(

@@ -26,9 +26,6 @@ MOST_TOKENS = 16
 JUMP_S = 5.0
 """The wall clock was set when it and the monotonic clock went apart by more than this between two ticks."""
 
-DISTRUST_S = 86_400.0
-"""How long nothing is deleted after the wall clock went forward: the new time may be the wrong one."""
-
 log = structlog.get_logger()
 
 
@@ -90,8 +87,6 @@ class Clock:
             with self._app.database.write() as session:
                 move = clock_jump.went_back if moved_s < 0 else clock_jump.went_forward
                 changed = move(session, abs(moved_s))
-            if moved_s > 0:
-                self._retained_at = time.monotonic() + DISTRUST_S
             log.warning("the wall clock was set", moved_s=round(moved_s), changed=changed)
         self._ahead_s = ahead_s
 
@@ -100,7 +95,10 @@ class Clock:
         if time.monotonic() < self._retained_at + RETENTION_EVERY_S:
             return
         self._retained_at = time.monotonic()
-        retain.run(self._app.database, self._app.files, self._app.limits)
+        with self._app.database.write() as session:
+            trusted = clock_jump.may_delete(session)
+        if trusted:
+            retain.run(self._app.database, self._app.files, self._app.limits)
         warning = disk_of(self._app.files.root).warning(reserve_bytes=self._app.files.reserve_bytes)
         if warning:
             log.warning(warning)

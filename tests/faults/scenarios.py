@@ -14,7 +14,7 @@ from pathlib import Path
 
 from tests.faults import disk
 from tests.faults.clock import DAY_S, HOUR_S, WallClock
-from tests.faults.site import APART, LISTEN, ONE, SIZES, Site
+from tests.faults.site import APART, GPU, LISTEN, ONE, SIZES, Site
 from tests.faults.wire import Wire
 from tests.integration.test_processes import STAGES
 
@@ -83,11 +83,11 @@ def disk_full_mid_image(folder: Path, size: str) -> Iterator[Site]:
 
 
 def disk_full_while_working(folder: Path, size: str) -> Iterator[Site]:
-    """The disk is full while a study that was received is analysed and reported."""
+    """The disk is full while a study that was received is analysed and reported, for more than five tries."""
     with disk.small_disk(folder / "data", 64), running(folder, size, data=folder / "data") as site:
         site.send(site.study(1))
         ballast = disk.fill(folder / "data")
-        time.sleep(8)
+        time.sleep(20)
         ballast.unlink()
         site.settle()
         yield site
@@ -132,9 +132,10 @@ def _reached(site: Site, query: str) -> bool:
 def database_down(folder: Path, size: str) -> Iterator[Site]:
     """The database crashes while images come, while studies are worked on, and comes back each time.
 
-    SQLite cannot go down; another program sits on its lock instead.
+    SQLite cannot go down; another program sits on its lock instead. No worker dies, so that no job may count as one
+    that took workers down, although it is away for longer than a lease.
     """
-    with running(folder, size, quiet_s=4) as site:
+    with running(folder, size, quiet_s=4, maximum_lost=1) as site:
         for number in range(1, 4):
             paths = site.study(number, images=10)
             sender = threading.Thread(target=site.send_once, args=(paths,))
@@ -159,6 +160,21 @@ def _without_database(site: Site) -> Iterator[None]:
         return
     with site.app() as app, app.database.write():
         yield
+
+
+def models_away(folder: Path, size: str) -> Iterator[Site]:
+    """The folder of the models is gone when analyses are due, for more than five tries."""
+    with running(folder, size) as site:
+        site.kill(GPU)
+        for number in range(1, 4):
+            site.send(site.study(number))
+        routed = "SELECT 1 FROM jobs WHERE kind = 'analyse' HAVING count(*) = 3"
+        site.until(partial(site.holds, routed), "the analyses are queued", seconds=60)
+        with site.without_models():
+            site.start()
+            time.sleep(15)
+        site.settle()
+        yield site
 
 
 def broker_down(folder: Path, size: str) -> Iterator[Site]:
@@ -345,7 +361,11 @@ def clock_jumps(folder: Path, size: str) -> Iterator[Site]:
         site.archive.stop()
         site.send(site.study(6))
         site.until(partial(_reported, site, 6), "the study is reported", seconds=120)
-        clock.jump(30 * DAY_S)
+        clock.jump(30 * DAY_S)  # while it runs: a sender may look before the clock process has noticed
+        time.sleep(3)
+        site.kill()
+        clock.jump(30 * DAY_S)  # while it is off: nobody can know how long that was
+        site.start()
         time.sleep(3)
         site.archive.start()
         site.settle(seconds=120)
@@ -410,6 +430,7 @@ SCENARIOS = (
     Scenario("kill -9 of every process at every stage", kill_at_every_stage),
     Scenario("everything ends at once", lights_out),
     Scenario("database down and back", database_down),
+    Scenario("models away when they are needed", models_away, sizes=(APART,)),
     Scenario("broker down and back", broker_down, sizes=(APART,)),
     Scenario("archive down for 2.5 days", archive_down_for_days),
     Scenario("archive refuses and aborts", archive_misbehaves),

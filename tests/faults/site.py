@@ -49,7 +49,7 @@ reserve_bytes = 0
 [workers]
 broker_url = "{broker_url}"
 [models]
-directory = "{folder}/models"
+directory = "{models}"
 device = "cpu"
 threads = 1
 [rules]
@@ -65,8 +65,7 @@ lease_s = 2
 token_gap_s = 1
 retry_first_s = 0.3
 retry_longest_s = {retry_longest_s}
-maximum_lost = 100
-maximum_attempts = 100
+maximum_lost = {maximum_lost}
 [timeouts]
 dimse_s = 10
 [web]
@@ -84,7 +83,8 @@ class Site:
     """A node of one size in a folder. Its processes start with start(); everything ends with close().
 
     data: the node's data folder, where it is not to be an ordinary one. quiet_s: how long a study must be quiet;
-    longer than a fault that interrupts a sender, where one report is expected.
+    longer than a fault that interrupts a sender, where one report is expected. maximum_lost: workers that a job may
+    take down; large where the scenario takes them down itself.
     """
 
     def __init__(
@@ -96,6 +96,7 @@ class Site:
         environment: dict[str, str] | None = None,
         retry_longest_s: float = 1,
         quiet_s: float = 0.6,
+        maximum_lost: int = 100,
     ) -> None:
         self.folder, self.size = folder, size
         self.data = data or folder / "data"
@@ -125,15 +126,18 @@ class Site:
                 database_url=self.postgres.url if self.postgres else "",
                 broker_url=broker_url,
                 folder=folder,
+                models=folder / "models",
                 retry_longest_s=retry_longest_s,
                 quiet_s=quiet_s,
                 series_quiet_s=quiet_s / 2,
+                maximum_lost=maximum_lost,
                 calling=CALLING,
                 archive_port=self.archive.port,
                 archive=ARCHIVE,
             )
         )
-        model_folder(folder / "models" / "bright", threshold_graph(500.0), options='activation = "sigmoid"')
+        self._models = folder / "models"
+        model_folder(self._models / "bright", threshold_graph(500.0), options='activation = "sigmoid"')
         (folder / "rules.toml").write_text(RULE.format(model="bright", destination=PACS, state="on"))
         self._log = self._ends.enter_context((folder / "log").open("ab"))
 
@@ -203,6 +207,13 @@ class Site:
         self.kill()
         self.archive.stop()
         self._ends.close()
+
+    @contextmanager
+    def without_models(self) -> Iterator[None]:
+        """Take the folder of the models away for a while."""
+        away = self._models.rename(self.folder / "away")
+        yield
+        away.rename(self._models)
 
     # ------------------------------------------------------------------------------------------- sending
 

@@ -29,7 +29,7 @@ def main() -> None:
     shutil.rmtree(root, ignore_errors=True)
     files = FileStore(root)
     arguments = [sys.argv[0], str(folder), "-rss_limit_mb=2048", "-timeout=20", "-max_len=65536", *sys.argv[3:]]
-    atheris.Setup(arguments, lambda data: targets.TARGETS[target](files, data))
+    atheris.Setup(arguments, targets.reporting(lambda data: targets.TARGETS[target](files, data)))
     atheris.Fuzz()
 
 

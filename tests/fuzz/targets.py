@@ -1,6 +1,7 @@
 """What is fuzzed: functions of bytes that must end, and raise nothing."""
 
 import tempfile
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -66,6 +67,23 @@ def messages(files: FileStore, data: bytes) -> None:
         _, message = provider.msg_queue.get()
         if isinstance(message, C_STORE):
             str(message.AffectedSOPInstanceUID)
+
+
+def reporting(target: Callable[[bytes], object]) -> Callable[[bytes], None]:
+    """Return a target whose exceptions have a traceback.
+
+    One that was raised before any Python frame (or when there was no memory for a traceback) has none, and atheris
+    reports it as its own: "Unable to convert call argument '0' of type 'object' to Python object".
+    """
+
+    def run(data: bytes) -> None:
+        try:
+            target(data)
+        except Exception as error:
+            traceback.print_exception(error)
+            raise
+
+    return run
 
 
 TARGETS: dict[str, Callable[[FileStore, bytes], None]] = {"data_set": data_set, "messages": messages}

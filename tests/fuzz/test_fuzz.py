@@ -59,10 +59,31 @@ def test_what_was_found_once_is_answered(target: str, found: str, tmp_path: Path
     targets.TARGETS[target](FileStore(tmp_path), bytes.fromhex(found))
 
 
+needs_atheris = pytest.mark.skipif(
+    importlib.util.find_spec("atheris") is None,
+    reason="atheris is not installed: it has no build for this Python or this machine",
+)
+
+
+@needs_atheris
+def test_an_error_without_a_traceback_is_reported_as_what_it_is(tmp_path: Path) -> None:
+    """One that C code raises before any frame of Python; atheris by itself calls it its own."""
+    script = (
+        "import atheris, operator; from tests.fuzz.targets import reporting;"
+        "atheris.Setup(['fuzz', '-runs=1', '-artifact_prefix={}/'], reporting(operator.itemgetter('x')));"
+        "atheris.Fuzz()"
+    )
+    fuzzed = subprocess.run(
+        [sys.executable, "-c", script.format(tmp_path)], cwd=REPOSITORY, capture_output=True, text=True, timeout=60
+    )
+
+    assert "TypeError: byte indices must be integers or slices, not str" in fuzzed.stderr
+    assert "Unable to convert call argument" not in fuzzed.stdout + fuzzed.stderr
+
+
+@needs_atheris
 @pytest.mark.parametrize("target", targets.TARGETS)
 def test_the_fuzzer_finds_nothing_in_some_runs(target: str, tmp_path: Path) -> None:
-    if importlib.util.find_spec("atheris") is None:
-        pytest.skip("atheris is not installed: it has no build for this Python or this machine")
     command = [sys.executable, "-W", "ignore", "-m", "tests.fuzz.fuzz", target, str(tmp_path / "corpus")]
     fuzzed = subprocess.run(
         [*command, f"-runs={RUNS}", "-seed=1", f"-artifact_prefix={tmp_path}/"],

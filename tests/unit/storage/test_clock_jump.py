@@ -12,7 +12,7 @@ from dicom_ai.storage.tables import DestinationRow, JobRow, OutboxRow, ResultRow
 from tests.unit.storage.conftest import Clock
 from tests.unit.storage.test_studies import IMAGE
 
-HOUR_S = 3600
+HOUR_S, DAY_S = 3600, 86_400
 LEASE_S = 60
 
 
@@ -84,3 +84,49 @@ def test_what_is_long_over_stays_where_it_is(database: Database, clock: Clock) -
         assert clock_jump.went_back(session, HOUR_S) == 0
 
     assert times(database) == before
+
+
+def may_delete(database: Database) -> bool:
+    with database.write() as session:
+        return clock_jump.may_delete(session)
+
+
+def test_nothing_is_deleted_within_a_day_after_the_clock_went_forward_also_by_a_process_started_since(
+    database: Database, clock: Clock
+) -> None:
+    assert may_delete(database)
+    clock.advance(365 * DAY_S)
+    with database.write() as session:
+        clock_jump.went_forward(session, 365 * DAY_S)
+    found = [may_delete(database)]
+    for _ in range(25):
+        clock.advance(HOUR_S)
+        found.append(may_delete(database))
+
+    assert found == [False] * 24 + [True] * 2
+
+
+def test_a_node_that_was_off_for_more_than_a_day_deletes_nothing_on_its_first(database: Database, clock: Clock) -> None:
+    """Whether the clock was set meanwhile cannot be known; a night off is no reason."""
+    assert may_delete(database)
+    clock.advance(DAY_S / 2)
+    assert may_delete(database)
+    clock.advance(4 * DAY_S)
+
+    assert not may_delete(database)
+    clock.advance(DAY_S)
+    assert may_delete(database)
+
+
+def test_a_clock_that_was_put_right_again_keeps_things_for_a_day_not_for_a_year(
+    database: Database, clock: Clock
+) -> None:
+    may_delete(database)
+    for step in (365 * DAY_S, -365 * DAY_S):
+        clock.advance(step)
+        with database.write() as session:
+            (clock_jump.went_forward if step > 0 else clock_jump.went_back)(session, abs(step))
+
+    assert not may_delete(database)
+    clock.advance(DAY_S)
+    assert may_delete(database)
