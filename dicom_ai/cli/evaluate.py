@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 @click.option("--minutes", type=click.FloatRange(0), default=0.0, help="Of the training of a fold; 0: the usual time.")
 @click.option("--steps", type=click.IntRange(0), default=0, help="Of the training of a fold; 0: the recipe's own.")
 @click.option("--config", "net", default="", help="Named configuration that the folds are trained in.")
+@click.option("--sources/--no-sources", default=True, help="Whether each source of data is left out once too.")
 @click.option(
     "--start-minutes",
     type=click.FloatRange(0),
@@ -52,7 +53,7 @@ if TYPE_CHECKING:
 @click.option(
     "--pictures", type=click.Path(file_okay=False, path_type=Path), help="Folder for pictures of what went wrong."
 )
-@click.option("--card", is_flag=True, help="Write metrics.json and MODEL_CARD.md of the model folder.")
+@click.option("--card", is_flag=True, help="Write metrics.json (folds.json) and MODEL_CARD.md of the model folder.")
 def command(
     model: str,
     data: Path,
@@ -67,6 +68,7 @@ def command(
     minutes: float,
     steps: int,
     net: str,
+    sources: bool,
     start_minutes: float,
     out: Path,
     every: int,
@@ -79,28 +81,30 @@ def command(
     scored: every fold trains its own without the people whom it is scored on.
     """
     from dicom_ai.inference.registry import default_models_folder
-    from dicom_ai.training.folds import FoldPlan, evaluate_folds
+    from dicom_ai.training.folds import FoldPlan, described, evaluate_folds
     from dicom_ai.training.recipes import EvaluateRequest, recipe
-
-    if folds and card:
-        raise click.UsageError("--card describes the shipped weights; --folds scores others")
 
     folder = models or default_models_folder()
     request = EvaluateRequest(data, folder, device, runtime, threads, seen, every=every, pictures=pictures)
     chosen = recipe(model)
+    describe_folds = getattr(chosen, "describe_folds", None)
+    if folds and card and describe_folds is None:
+        raise click.UsageError("the card of this recipe describes the shipped weights; --folds scores others")
 
     def say(line: str) -> None:
         click.echo(line, err=True)
 
     if folds:
-        plan = FoldPlan(folds, out, minutes, steps, net, start_minutes=start_minutes)
+        plan = FoldPlan(folds, out, minutes, steps, net, start_minutes=start_minutes, sources=sources)
         report = evaluate_folds(chosen, request, plan, say=say)
+        if card and describe_folds is not None:
+            describe_folds(folder / model, report, trained=described(plan, request))
     else:
         report = chosen.evaluate(request, say=say)
+        if card:
+            chosen.describe(folder / model, report)
     if csv_path is not None:
         csv_path.write_text(_csv(report), encoding="utf-8")
-    if card:
-        chosen.describe(folder / model, report)
     if as_json:
         click.echo(json.dumps({"rows": report.rows, "notes": report.notes}, indent=2))
         return

@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from dicom_ai.training.recipes import EvaluateRequest, Fold, Recipe, Report, Say, TrainRequest
+from dicom_ai.training.recipes import SOURCE_LEFT_OUT, EvaluateRequest, Fold, Recipe, Report, Say, TrainRequest
 
 REPORT = "report.json"
 MODELS = "models"
@@ -26,6 +26,7 @@ class FoldPlan:
 
     out: a folder per fold. config, steps, seed: as in TrainRequest. start_minutes: of one training before them, without
     anybody who is scored in any fold, from whose weights every fold goes on; 0: every fold begins with nothing.
+    sources: whether each source is left out once too.
     """
 
     count: int
@@ -35,11 +36,12 @@ class FoldPlan:
     config: str = ""
     seed: int = 0
     start_minutes: float = 0.0
+    sources: bool = True
 
 
 def evaluate_folds(chosen: Recipe, request: EvaluateRequest, plan: FoldPlan, *, say: Say) -> Report:
     """Train and score every fold; request.models is not used. Raises what the recipe raises."""
-    folds = chosen.folds(request.data, plan.count)
+    folds = [fold for fold in chosen.folds(request.data, plan.count) if plan.sources or fold.kind != SOURCE_LEFT_OUT]
     for line in announced(folds, plan):
         say(line)
     start = _start(chosen, folds, request, plan, say) if plan.start_minutes else None
@@ -60,6 +62,20 @@ def announced(folds: Sequence[Fold], plan: FoldPlan) -> list[str]:
         lines.append(f"before them one of {plan.start_minutes:g} minutes without anybody who is scored, to go on from")
     lines += [f"{fold.name}: scored on {', '.join(sorted(fold.scored))}" for fold in folds]
     return lines
+
+
+def described(plan: FoldPlan, request: EvaluateRequest) -> str:
+    """Return how the folds were trained and scored, as a clause for a card."""
+    trained = (
+        f"every fold trained its own for {plan.minutes:g} minutes" if plan.minutes else "every fold trained its own"
+    )
+    begun = (
+        f", beginning with weights of {plan.start_minutes:g} minutes that had seen nobody who is scored"
+        if plan.start_minutes
+        else ", beginning with nothing"
+    )
+    thinned = f", and every {request.every}th slice was scored" if request.every > 1 else ""
+    return f"{trained}{f' (`--config {plan.config}`)' if plan.config else ''}{begun}{thinned}"
 
 
 def _start(chosen: Recipe, folds: Sequence[Fold], request: EvaluateRequest, plan: FoldPlan, say: Say) -> Path:

@@ -62,9 +62,12 @@ class EvaluateRequest:
     pictures: Path | None = None
 
 
+BY_PERSON, SOURCE_LEFT_OUT = "by person", "source left out"
+
+
 @dataclass(frozen=True, slots=True)
 class Fold:
-    """One training of a cross-validation. kind: "by person", "source left out": what its mean stands for.
+    """One training of a cross-validation. kind: BY_PERSON or SOURCE_LEFT_OUT: what its mean stands for.
 
     held_out: people whom it does not train on. scored: people whom it is scored on, all of them held out.
     """
@@ -115,6 +118,9 @@ class Recipe(Protocol):
 
     def describe(self, folder: Path, report: Report) -> None:
         """Write metrics.json and MODEL_CARD.md of a model folder from a report."""
+
+    # A recipe whose card also tells of its folds has describe_folds(folder, report, *, trained), one with variants to
+    # compare has ablate(request, *, say); the commands ask with hasattr.
 
 
 def recipe(model: str) -> Recipe:

@@ -8,8 +8,10 @@ from typing import Any, cast
 from dicom_ai.training.data.spine_batches import COLUMNS, ROWS
 from dicom_ai.training.data.spine_cases import SOURCES
 from dicom_ai.training.recipes import Report
+from dicom_ai.training.spine_tables import sections, structure_table
 
 TRAINING_FILE, METRICS_FILE, SEEN_FILE = "training.json", "metrics.json", "training_cases.json"
+FOLDS_FILE = "folds.json"
 VERSION = "0.1.0"
 
 LICENCES = {"myosegmentum": "GPL-3.0 repository", "chu": "Zenodo 22304, GPL-3.0 repository", "vesal": "MIT"}
@@ -105,12 +107,40 @@ def write_manifest(folder: Path, digest: str, *, net: str) -> None:
 
 def write_metrics(folder: Path, report: Report) -> None:
     """Write metrics.json: the rows of an evaluation, rounded, and its notes."""
-    rows = [
-        {key: round(value, 4) if isinstance(value, float) else value for key, value in row.items() if key != "seconds"}
-        for row in report.rows
-    ]
-    text = json.dumps({"rows": rows, "notes": report.notes}, indent=1)
-    (folder / METRICS_FILE).write_text(text + "\n", encoding="utf-8")
+    _write(folder / METRICS_FILE, report)
+
+
+def write_folds(folder: Path, report: Report, *, trained: str) -> None:
+    """Write folds.json: the rows of a cross-validation and its notes. trained: how its weights came about."""
+    _write(folder / FOLDS_FILE, report, trained=trained)
+
+
+def _write(path: Path, report: Report, **facts: str) -> None:
+    """Write a report as JSON, a line per row."""
+    rows = [{key: _rounded(value) for key, value in row.items() if key != "seconds"} for row in report.rows]
+    head = json.dumps(facts | {"notes": report.notes})
+    lines = ",\n".join(json.dumps(row) for row in rows)
+    path.write_text(f'{head[:-1]}, "rows": [\n{lines}\n]}}\n', encoding="utf-8")
+
+
+def _rounded(value: Any) -> Any:
+    """Return a value with its numbers rounded to four digits."""
+    if isinstance(value, list):
+        return [{key: _rounded(one) for key, one in part.items()} for part in value]
+    return round(value, 4) if isinstance(value, float) else value
+
+
+def _read(path: Path) -> dict[str, Any]:
+    content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return content
+
+
+def _folds(content: dict[str, Any]) -> dict[str, str]:
+    return {
+        "trained": content["trained"],
+        "notes": "\n".join(f"- {note}" for note in content["notes"]),
+        "table": "\n".join(structure_table(content["rows"])),
+    }
 
 
 def write_card(folder: Path) -> None:
@@ -118,10 +148,12 @@ def write_card(folder: Path) -> None:
     training = json.loads((folder / TRAINING_FILE).read_text(encoding="utf-8"))
     cases = json.loads((folder / SEEN_FILE).read_text(encoding="utf-8"))["cases"]
     metrics = folder / METRICS_FILE
-    scores = _scores(json.loads(metrics.read_text(encoding="utf-8"))) if metrics.exists() else "Not yet measured."
+    scores = "\n".join(sections(_read(metrics))) if metrics.exists() else "Not yet measured."
+    folds = folder / FOLDS_FILE
     text = _CARD.format(
         version=VERSION,
         scores=scores,
+        folds=_FOLDS.format(**_folds(_read(folds))) if folds.exists() else "",
         sources="\n".join(f"- {source}" for source in SOURCES.values()),
         cases=len(cases),
         millions=training["parameters"] / 1e6,
@@ -132,24 +164,16 @@ def write_card(folder: Path) -> None:
     (folder / "MODEL_CARD.md").write_text(text, encoding="utf-8")
 
 
-def _scores(metrics: dict[str, Any]) -> str:
-    whole = [row for row in metrics["rows"] if not row["crop"]]
-    lines = [
-        "| image | seen in training | structures | mean Dice | worst | surface | HD95 | right | wrong | withheld |",
-        "|---|---|---|---|---|---|---|---|---|---|",
-    ]
-    lines += [
-        f"| {row['image']} | {'yes' if row['seen'] else 'no'} | {row['structures']} | {row['dice_mean']:.3f} | "
-        f"{row['dice_worst']:.3f} ({row['worst']}) | {_mm(row['surface_mm'])} | {_mm(row['hd95_mm'])} | "
-        f"{row['right']} | {row['wrong']} | {row['withheld']} |"
-        for row in whole
-    ]
-    return "\n".join([*lines, "", *(f"- {note}" for note in metrics["notes"])])
+_FOLDS = """
+## Cross-validation
 
+Not the shipped weights: {trained}. It shows what the recipe does with people and sources it
+has not seen, at a size that fits a short run; the scores above are of the weights that ship.
 
-def _mm(value: float | None) -> str:
-    return "-" if value is None else f"{value:.2f} mm"
+{notes}
 
+{table}
+"""
 
 _CARD = """\
 # Vertebrae and discs in spine MR, version {version}
@@ -173,7 +197,7 @@ seen. Vertebrae were drawn by others (myosegmentum, chu); discs of menezes are o
 were drawn; the discs of training were derived from the vertebrae around them.
 
 {scores}
-
+{folds}
 ## Training
 
 - {cases} cases. Truth that is not drawn is not taken for background: each voxel has a set of possible classes.

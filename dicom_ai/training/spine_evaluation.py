@@ -26,7 +26,7 @@ from dicom_ai.imaging.resample import grid_for, resample_onto
 from dicom_ai.inference.predictor import Predictor
 from dicom_ai.inference.registry import ModelStore
 from dicom_ai.training.data.spine_cases import SAME_PERSON
-from dicom_ai.training.recipes import EvaluateRequest, Fold, Report, Say, progress_line
+from dicom_ai.training.recipes import BY_PERSON, SOURCE_LEFT_OUT, EvaluateRequest, Fold, Report, Say, progress_line
 
 SEEN_FILE = "training_cases.json"
 
@@ -250,9 +250,9 @@ def folds(data: Path, count: int) -> tuple[Fold, ...]:
     found = []
     for number in range(count):
         out = frozenset(person for ones in sources.values() for person in ones[number::count])
-        found.append(Fold(f"fold-{number + 1}", "by person", out, out | (never if number == 0 else frozenset())))
+        found.append(Fold(f"fold-{number + 1}", BY_PERSON, out, out | (never if number == 0 else frozenset())))
     for source, ones in sources.items():
-        found.append(Fold(f"without-{source}", "source left out", frozenset(ones), frozenset(ones)))
+        found.append(Fold(f"without-{source}", SOURCE_LEFT_OUT, frozenset(ones), frozenset(ones)))
     return tuple(found)
 
 

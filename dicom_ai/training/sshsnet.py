@@ -191,3 +191,9 @@ def describe(folder: Path, report: Report) -> None:
     """Write metrics.json and the card of the model folder."""
     spine_card.write_metrics(folder, report)
     spine_card.write_card(folder)
+
+
+def describe_folds(folder: Path, report: Report, *, trained: str) -> None:
+    """Write folds.json and the card of the model folder. trained: how the weights of the folds came about."""
+    spine_card.write_folds(folder, report, trained=trained)
+    spine_card.write_card(folder)

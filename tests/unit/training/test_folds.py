@@ -7,8 +7,8 @@ import pytest
 pytest.importorskip("torch", reason="the extra [train] is not installed")
 
 from dicom_ai.training import cord_evaluation, spine_evaluation
-from dicom_ai.training.folds import FoldPlan, evaluate_folds
-from dicom_ai.training.recipes import EvaluateRequest, Fold, Report
+from dicom_ai.training.folds import FoldPlan, described, evaluate_folds
+from dicom_ai.training.recipes import SOURCE_LEFT_OUT, EvaluateRequest, Fold, Report
 
 
 class Remembering:
@@ -103,6 +103,28 @@ def test_folds_go_on_from_a_start_that_has_seen_nobody_who_is_scored(tmp_path):
     assert "one of 2 minutes without anybody who is scored" in said[1]
     assert scored(again, tmp_path, start_minutes=2) == first
     assert again.trained == []
+
+
+def test_a_source_need_not_be_left_out(tmp_path):
+    class WithSource(Remembering):
+        def folds(self, data, count):
+            everyone = Fold("without-x", SOURCE_LEFT_OUT, self.everyone, self.everyone)
+            return (*super().folds(data, count), everyone)
+
+    both, people = WithSource(), WithSource()
+    scored(both, tmp_path / "both")
+    scored(people, tmp_path / "people", sources=False)
+
+    assert (len(both.trained), len(people.trained)) == (3, 2)
+
+
+def test_a_card_says_how_the_folds_came_about(tmp_path):
+    request = EvaluateRequest(tmp_path, tmp_path, every=4)
+
+    assert described(FoldPlan(2, tmp_path, 13, config="small", start_minutes=10), request) == (
+        "every fold trained its own for 13 minutes (`--config small`), beginning with weights of 10 minutes that had "
+        "seen nobody who is scored, and every 4th slice was scored"
+    )
 
 
 def test_spine_folds_split_every_source_and_leave_each_drawn_one_out_once(tmp_path):

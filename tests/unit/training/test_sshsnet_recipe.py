@@ -28,6 +28,9 @@ def out(tmp_path):
     return folder
 
 
+PART = {"level": "L5", "dice": 0.9, "surface_mm": 1.0, "hd95_mm": 2.0, "answer": "right"}
+
+
 def request(out, tmp_path, **changes):
     return TrainRequest(data=tmp_path, out=out, steps=1, threads=2, **changes)
 
@@ -130,6 +133,14 @@ def test_the_card_shows_the_scores_it_is_given(out, tmp_path):
 
     card = (tmp_path / "MODEL_CARD.md").read_text()
     assert "| x | no | 0 | 0.900 | 0.800 (L5) | - | - |" in card and "- a note" in card
+    assert "Cross-validation" not in card
+
+    fold = row | {"source": "chu", "seen": False, "surface_mm": None, "parts": [PART]}
+    sshsnet.describe_folds(tmp_path, Report(COLUMNS, (fold,), ("by person: a mean",)), trained="trained in a minute")
+
+    card = (tmp_path / "MODEL_CARD.md").read_text()
+    assert "Not the shipped weights: trained in a minute." in card and "- by person: a mean" in card
+    assert "| chu | L5 | 1 | 0.900 (0.900, x) | 1.00 mm (1.00, x) | 2.00 mm (2.00, x) | 1 | 0 | 0 |" in card
 
 
 def test_a_folded_network_gives_the_same_logits():
