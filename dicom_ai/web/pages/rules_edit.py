@@ -1,6 +1,6 @@
 """The editor of one rule: fields and conditions, the values that really occurred, and a dry run before it is saved."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Annotated, Any
 
@@ -33,6 +33,7 @@ class Editor:
     """What the page shows. seen: the version that the draft began from. days: how far back the rule is tried.
 
     review: what would change, once the draft has no faults. late: somebody wanted to save what had not been tried.
+    fresh: the condition that was just added, where the cursor goes.
     """
 
     draft: Draft
@@ -41,6 +42,7 @@ class Editor:
     faults: tuple[Fault, ...] = ()
     review: Review | None = None
     late: bool = False
+    fresh: str = ""
 
 
 def show(visit: Visiting, name: Name = "", copy_of: Name = "") -> Response:
@@ -55,8 +57,10 @@ def change(visit: Visiting, form: Annotated[FormData, Depends(_sent)]) -> Respon
     draft, stored = read_form(form), _in_force(visit)
     act, *words = str(form.get("do", "try")).split(" ", 3)
     editor = Editor(draft, _whole(form.get("seen"), -1), _whole(form.get("days"), USUAL_DAYS))
+    if act in ("add", "try") and any(str(form.get(f"{group}-new", "")).strip() for group in GROUPS):
+        return _page(visit, stored, _with_new(editor, form))  # also for Enter in the field of a new condition
     if act in _ACTS:
-        return _page(visit, stored, replace(editor, draft=_ACTS[act](draft, words, form)))
+        return _page(visit, stored, replace(editor, draft=_ACTS[act](draft, words)))
     faults, after = _checked(visit, stored, draft)
     if after is None:
         return _page(visit, stored, replace(editor, faults=faults))
@@ -71,13 +75,23 @@ def change(visit: Visiting, form: Annotated[FormData, Depends(_sent)]) -> Respon
     return visit.go("/rules", notice=f"{rule.name} is saved and is {rule.state}: version {saved.version}.")
 
 
-_ACTS: Mapping[str, Callable[[Draft, Sequence[str], FormData], Draft]] = {
-    "show": lambda draft, words, form: draft,
-    "add": lambda draft, words, form: draft.added(words[0], str(form.get(f"{words[0]}-new", ""))),
-    "remove": lambda draft, words, form: draft.removed(words[0], _whole(words[1], -1)),
-    "pick": lambda draft, words, form: draft.picked(words[0], _whole(words[1], -1), " ".join(words[2:])),
+_ACTS: Mapping[str, Callable[[Draft, Sequence[str]], Draft]] = {
+    "show": lambda draft, words: draft,
+    "add": lambda draft, words: draft,
+    "remove": lambda draft, words: draft.removed("".join(words[:1]), _whole("".join(words[1:2]), -1)),
+    "pick": lambda draft, words: draft.picked("".join(words[:1]), _whole("".join(words[1:2]), -1), " ".join(words[2:])),
 }
 """First word of a button that only changes the form -> what it does."""
+
+
+def _with_new(editor: Editor, form: FormData) -> Editor:
+    """Return the editor with the conditions that somebody has named."""
+    draft, fresh = editor.draft, ""
+    for group in GROUPS:
+        more = draft.added(group, str(form.get(f"{group}-new", "")))
+        fresh = f"{group}-{len(more.groups[group]) - 1}" if more is not draft else fresh
+        draft = more
+    return replace(editor, draft=draft, fresh=fresh)
 
 
 def _in_force(visit: Visit) -> StoredRules:
@@ -106,16 +120,28 @@ def _checked(visit: Visit, stored: StoredRules, draft: Draft) -> tuple[tuple[Fau
     """Return everything that is wrong with a draft, or the rules as they would be with it."""
     table = draft.table()
     faults = malformed(table)
-    if faults:
-        return faults, None
-    (rule,) = parse_rules({"rule": [table]}).rules
+    (rule,) = parse_rules({"rule": [_readable(table, {fault.place for fault in faults})]}).rules
     if rule.state != "off":
-        faults = unworkable(rule, models=installed_models(visit), destinations=visit.app.destinations)
+        found = unworkable(rule, models=installed_models(visit), destinations=visit.app.destinations)
+        faults += tuple(fault for fault in found if fault.place not in {one.place for one in faults})
     try:
         after = stored.rule_set.with_rule(rule, instead_of=draft.instead_of)
     except RuleError as error:
         return (*faults, Fault("name", str(error).removeprefix(f"rule {rule.name!r}: "))), None
     return faults, None if faults else after
+
+
+def _readable(table: Mapping[str, Any], places: Collection[str]) -> dict[str, Any]:
+    """Return a rule without what is malformed in it, so that the rest can be looked at; as it is where nothing is."""
+    if not places:
+        return dict(table)
+    sound = {name: value for name, value in table.items() if name not in places}
+    if any(place.partition("[")[0] in GROUPS for place in places):
+        sound = {name: value for name, value in sound.items() if name not in GROUPS} | {"all": [_ANYTHING]}
+    return {"name": "no name yet", "model": table.get("model") or "no model yet"} | sound
+
+
+_ANYTHING = {"keyword": "Modality", "exists": True}
 
 
 def _renamed(draft: Draft) -> tuple[str, str] | None:

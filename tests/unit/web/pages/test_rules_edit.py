@@ -92,9 +92,10 @@ def test_every_fault_is_marked_at_its_field(node: App, administrator: Browser) -
     answer = administrator.post("/rules/edit", form)
 
     assert answer.status_code == 422
-    assert "Not saved: 2 things to mend" in answer.text
+    assert "Not saved: 3 things to mend" in answer.text
+    assert '<a href="#at-name">name</a>: the name is used by another rule' in answer.text
     assert '<a href="#at-priority">priority</a>: needs a whole number, not &#39;high&#39;' in answer.text
-    assert '<a href="#at-all-1">all[2]</a>' in answer.text
+    assert '<a href="#at-all-1">all[2] EchoTime</a>' in answer.text
     assert re.search(r'<li class="condition faulty" id="at-all-1"', answer.text)
     assert re.search(r'name="priority" value="high"[^>]* aria-invalid="true"', answer.text)
     assert newest(node).version == 1
