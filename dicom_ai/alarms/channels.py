@@ -9,6 +9,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from email.message import EmailMessage
 from email.utils import formatdate, make_msgid
@@ -64,13 +65,12 @@ class Email:
     def _connected(self) -> smtplib.SMTP:
         if self.security == "tls":
             return smtplib.SMTP_SSL(self.host, self.port, timeout=TIMEOUT_S, context=client_context())
-        server = smtplib.SMTP(self.host, self.port, timeout=TIMEOUT_S)
-        if self.security == "starttls":
-            try:
+        with ExitStack() as unless_it_works:
+            server = smtplib.SMTP(self.host, self.port, timeout=TIMEOUT_S)
+            unless_it_works.callback(server.close)
+            if self.security == "starttls":
                 server.starttls(context=client_context())
-            except BaseException:
-                server.close()
-                raise
+            unless_it_works.pop_all()
         return server
 
 

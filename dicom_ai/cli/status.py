@@ -2,6 +2,7 @@
 
 import json
 import time
+from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from dicom_ai.storage.database import Session
     from dicom_ai.storage.deliveries import DeliveryStatus
     from dicom_ai.storage.holds import Hold
+    from dicom_ai.storage.runs import RunStatus
 
 MOST_DELIVERIES = 20
 """So many of the newest deliveries that a destination does not have are shown."""
@@ -93,61 +95,41 @@ def _study(app: "App", study_uid: str) -> dict[str, Any]:
         return {
             "held": _held(session, study_uid),
             "complete": _complete(session, study_uid),
-            "decisions": [
-                {
-                    "series_uid": item.series_uid,
-                    "rule": item.rule,
-                    "model": item.model,
-                    "taken": item.taken,
-                    "shadow": item.shadow,
-                    "reasons": list(item.reasons),
-                }
-                for item in decisions.all_of(session, study_uid)
-            ],
-            "jobs": [
-                {
-                    "id": item.id,
-                    "kind": item.kind.value,
-                    "state": item.state.value,
-                    "series_uid": item.series_uid,
-                    "model": item.model,
-                    "reason": item.reason,
-                    "attempts": item.attempts,
-                }
-                for item in jobs.all_of(session, study_uid)
-            ],
-            "runs": [
-                {
-                    "number": item.number,
-                    "state": item.state.value,
-                    "reason": item.reason,
-                    "complete": item.complete,
-                    "reported_at": _time(item.reported_at),
-                    "not_sent": runs.findings(session, item.id).get("on", {}).get("kept_here", ""),
-                }
-                for item in runs.all_of(session, study_uid)
-            ],
+            "decisions": [_fields(item, *DECISION) for item in decisions.all_of(session, study_uid)],
+            "jobs": [_fields(item, *JOB) for item in jobs.all_of(session, study_uid)],
+            "runs": [_run(session, item) for item in runs.all_of(session, study_uid)],
             "results": [
-                {
-                    "run": item.identity.run,
-                    "kind": item.identity.kind.value,
-                    "sop_instance_uid": item.identity.sop_instance_uid,
-                    "path": str(item.path),
-                }
+                {"run": item.identity.run, **_fields(item.identity, "kind", "sop_instance_uid"), "path": str(item.path)}
                 for item in results.all_of(session, study_uid, app.files.root)
             ],
             "deliveries": [_delivery(item) for item in deliveries.of_study(session, study_uid)],
-            "confirmations": [
-                {
-                    "destination": item.destination,
-                    "state": item.state.value,
-                    "way": item.way.value,
-                    "sop_instance_uid": item.sop_instance_uid,
-                    "reason": item.reason,
-                }
-                for item in confirmations.of_study(session, study_uid)
-            ],
+            "confirmations": [_fields(item, *CONFIRMATION) for item in confirmations.of_study(session, study_uid)],
         }
+
+
+DECISION = ("series_uid", "rule", "model", "taken", "shadow", "reasons")
+JOB = ("id", "kind", "state", "series_uid", "model", "reason", "attempts")
+CONFIRMATION = ("destination", "state", "way", "sop_instance_uid", "reason")
+
+
+def _fields(item: object, *names: str) -> dict[str, Any]:
+    """Return fields of a value as a row: words in the place of enumerations, lists in the place of tuples."""
+    row = {name: getattr(item, name) for name in names}
+    return {
+        name: value.value if isinstance(value, Enum) else list(value) if isinstance(value, tuple) else value
+        for name, value in row.items()
+    }
+
+
+def _run(session: "Session", item: "RunStatus") -> dict[str, Any]:
+    from dicom_ai.storage import runs
+
+    not_sent = runs.findings(session, item.id).get("on", {}).get("kept_here", "")
+    return {
+        **_fields(item, "number", "state", "reason", "complete"),
+        "reported_at": _time(item.reported_at),
+        "not_sent": not_sent,
+    }
 
 
 def _held(session: "Session", study_uid: str) -> list[dict[str, Any]]:

@@ -264,15 +264,16 @@ def associated(
         )
     except OSError as error:  # the host has no address
         raise PeerUnavailable(f"{peer.called_ae_title} at {peer.host}:{peer.port}: {error.strerror}") from error
+    ended_well = False
     try:
         if not association.is_established:
             raise _not_established(association, peer)
         yield association
-    except BaseException:
-        association.abort()
-        raise
-    else:
-        if association.is_established:
+        ended_well = True
+    finally:
+        if not ended_well:
+            association.abort()
+        elif association.is_established:
             association.release()
 
 

@@ -139,10 +139,9 @@ def _keep(
             _touch_association(session, received, listener, own=recorded in studies.UNTOUCHING)
             in_doubt = True  # from here on the row may be there although the commit fails
         return recorded
-    except BaseException:
+    finally:
         if not was_there and not in_doubt:
             files.withdraw(received.path)
-        raise
 
 
 def _record(session: Session, received: ReceivedInstance, files: FileStore) -> Recorded:

@@ -30,30 +30,35 @@ def replace(
     rules_version: int,
     keep: Collection[str] = (),
 ) -> None:
-    """Put these decisions in the place of all earlier ones of the study; one that stays the same keeps its time.
+    """Put these decisions in the place of all earlier ones of the study.
+
+    One that stays the same keeps its time, and the version of the rules that said so first. Those that are new have one
+    time among them: by it they are known as one routing.
 
     keep: series whose rules' decisions stay, because their images can no longer be looked at.
     """
+    at = now(session)
     stays = sa.and_(DecisionRow.series_uid.in_(keep), DecisionRow.rule != "")
     earlier = {
-        (row.series_uid, row.rule, row.taken, row.shadow): row.decided_at
+        (row.series_uid, row.rule, row.taken, row.shadow): (row.decided_at, row.rules_version)
         for row in session.scalars(sa.select(DecisionRow).where(DecisionRow.study_uid == study_uid))
     }
     session.execute(sa.delete(DecisionRow).where(DecisionRow.study_uid == study_uid, ~stays))
-    session.add_all(
-        DecisionRow(
-            study_uid=study_uid,
-            series_uid=item.series_uid,
-            rule=item.rule,
-            model=item.model,
-            taken=item.taken,
-            shadow=item.shadow,
-            reasons=list(item.reasons),
-            rules_version=rules_version,
-            decided_at=earlier.get((item.series_uid, item.rule, item.taken, item.shadow), now(session)),
+    for item in decisions:
+        decided_at, version = earlier.get((item.series_uid, item.rule, item.taken, item.shadow), (at, rules_version))
+        session.add(
+            DecisionRow(
+                study_uid=study_uid,
+                series_uid=item.series_uid,
+                rule=item.rule,
+                model=item.model,
+                taken=item.taken,
+                shadow=item.shadow,
+                reasons=list(item.reasons),
+                rules_version=version,
+                decided_at=decided_at,
+            )
         )
-        for item in decisions
-    )
     session.flush()
 
 

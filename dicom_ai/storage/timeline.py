@@ -30,17 +30,16 @@ def of_study(session: Session, study_uid: str) -> Sequence[Moment]:
 
 
 def _routing(session: Session, study_uid: str) -> Iterator[Moment]:
-    """Yield each routing once; its decisions are written within a second."""
+    """Yield each routing once, with what it decided anew: decisions of one routing have one time."""
     query = sa.select(DecisionRow.decided_at, DecisionRow.rules_version, DecisionRow.taken).where(
         DecisionRow.study_uid == study_uid
     )
-    rounds: dict[tuple[int, int], list[tuple[float, bool]]] = {}
+    rounds: dict[tuple[float, int], list[bool]] = {}
     for at, version, taken in session.execute(query):
-        rounds.setdefault((version, int(at)), []).append((at, taken))
-    for (version, _), answers in rounds.items():
-        count = sum(is_taken for _, is_taken in answers)
-        first = min(at for at, _ in answers)
-        yield Moment(first, f"routed by rules version {version}", f"{count} taken", "taken" if count else "not taken")
+        rounds.setdefault((at, version), []).append(taken)
+    for (at, version), answers in rounds.items():
+        what = f"routed by rules version {version}"
+        yield Moment(at, what, f"{sum(answers)} taken", "taken" if any(answers) else "not taken")
 
 
 def _attempts(session: Session, study_uid: str) -> Iterator[Moment]:
