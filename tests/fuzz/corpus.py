@@ -227,6 +227,11 @@ _ENCAPSULATED: dict[str, tuple[str, bytes, Changes]] = {
         fragments(b"", pack("<16I", 2, 64, 65, *[0] * 13) + b"\x80\x80"),
         {ROWS: element(ROWS, "US", pack("<H", 65_535)), COLUMNS: element(COLUMNS, "US", pack("<H", 65_535))},
     ),
+    "RLE of a gigabyte from 66 bytes": (
+        RLELossless,
+        fragments(b"", pack("<16I", 2, 64, 65, *[0] * 13) + b"\x80\x80"),
+        {ROWS: element(ROWS, "US", pack("<H", 65_535)), COLUMNS: element(COLUMNS, "US", pack("<H", 12_543))},
+    ),
     "native pixels in a compressed syntax": (JPEG2000Lossless, element(PIXEL_DATA, "OW", bytes(512)), {}),
     "a JPEG 2000 header alone": (
         JPEG2000Lossless,

@@ -1,4 +1,4 @@
-"""What is fuzzed: functions of bytes that must end, and raise nothing."""
+"""What is fuzzed: functions of bytes that must end and raise nothing; each returns what became of them."""
 
 import tempfile
 import traceback
@@ -22,11 +22,14 @@ from dicom_ai.storage.files import FileStore
 from tests.fuzz.corpus import hostile
 
 CALLER = Caller("id", "FUZZ", "DICOM_AI", "127.0.0.1")
+INVALID_PDU = "Evt19"
+"""The event that ends an association: PS3.8 9.2."""
+
 LARGEST_SEED = 4096
 MEMORY = Path("/dev/shm") if Path("/dev/shm").is_dir() else Path(tempfile.gettempdir())
 
 
-def data_set(files: FileStore, data: bytes) -> None:
+def data_set(files: FileStore, data: bytes) -> str:
     """Read a data set as receiving, routing and analysing do. The first byte chooses the transfer syntax."""
     syntax = TRANSFER_SYNTAXES[data[0] % len(TRANSFER_SYNTAXES)] if data else TRANSFER_SYNTAXES[0]
     part = receive.open_part(files, CALLER, "1.2.840.10008.5.1.4.1.1.4", "1.2.3", syntax)
@@ -34,10 +37,11 @@ def data_set(files: FileStore, data: bytes) -> None:
     try:
         identify(part.path, start=part.header_bytes, transfer_syntax_uid=syntax)
         read_frames(read_instance(part.path))
-    except RejectedInput:
-        pass
+    except RejectedInput as error:
+        return type(error).__name__
     finally:
         part.discard()
+    return "read"
 
 
 class _Part:
@@ -50,10 +54,11 @@ class _Part:
         pass
 
 
-def messages(files: FileStore, data: bytes) -> None:
+def messages(files: FileStore, data: bytes) -> str:
     """Take fragments of messages as an association does. Each begins with its context, control byte and length."""
     context = SimpleNamespace(transfer_syntax=[pydicom.uid.ExplicitVRLittleEndian])
-    events = SimpleNamespace(put=lambda event: None)
+    seen: list[str] = []
+    events = SimpleNamespace(put=seen.append)
     association = SimpleNamespace(_accepted_cx={1: context}, dul=SimpleNamespace(event_queue=events), is_acceptor=True)
     association.get_handlers = association._get_handlers = lambda *arguments: []
     provider = SpoolingProvider(association, lambda *arguments: _Part())  # type: ignore[arg-type]
@@ -67,6 +72,7 @@ def messages(files: FileStore, data: bytes) -> None:
         _, message = provider.msg_queue.get()
         if isinstance(message, C_STORE):
             str(message.AffectedSOPInstanceUID)
+    return "aborted" if INVALID_PDU in seen else "taken"
 
 
 def reporting(target: Callable[[bytes], object]) -> Callable[[bytes], None]:
@@ -86,7 +92,7 @@ def reporting(target: Callable[[bytes], object]) -> Callable[[bytes], None]:
     return run
 
 
-TARGETS: dict[str, Callable[[FileStore, bytes], None]] = {"data_set": data_set, "messages": messages}
+TARGETS: dict[str, Callable[[FileStore, bytes], str]] = {"data_set": data_set, "messages": messages}
 
 
 def seeds(target: str) -> list[bytes]:

@@ -38,12 +38,17 @@ def kinds(results: tuple[DeliveryResult, ...]) -> list[type | None]:
 
 
 @contextmanager
-def archive(answer: Callable[[evt.Event], int], *, syntaxes: list[str] | None = None) -> Iterator[int]:
-    """A storage SCP that gives the answers a test wants."""
+def archive(
+    answer: Callable[[evt.Event], int],
+    *,
+    syntaxes: list[str] | None = None,
+    asked: Callable[[evt.Event], tuple[int, None]] = lambda event: (0x0000, None),
+) -> Iterator[int]:
+    """A storage SCP that gives the answers a test wants. asked: answers requests for storage commitment."""
     ae = AE(ae_title="ARCHIVE")
     ae.add_supported_context(MRImageStorage, syntaxes or ["1.2.840.10008.1.2.1"])
     ae.add_supported_context(StorageCommitmentPushModel)
-    handlers = [(evt.EVT_C_STORE, answer), (evt.EVT_N_ACTION, lambda event: (0x0000, None))]
+    handlers = [(evt.EVT_C_STORE, answer), (evt.EVT_N_ACTION, asked)]
     server = ae.start_server(("127.0.0.1", 0), block=False, evt_handlers=handlers)
     try:
         yield server.socket.getsockname()[1]
@@ -172,10 +177,31 @@ def test_a_peer_that_takes_neither_refuses_for_good_and_says_what(tmp_path: Path
     assert "SOP classes and transfer syntaxes" in str(result.error)
 
 
-def test_storage_commitment_is_requested():
-    peer_of = lambda port: scu.RemoteAe("127.0.0.1", port, "ARCHIVE", CALLING)  # noqa: E731
-    with archive(lambda event: 0x0000) as port:
-        scu.request_commitment(peer_of(port), [(MRImageStorage, new_uid())], transaction_uid=new_uid())
+def test_storage_commitment_is_requested_for_every_object_under_its_transaction():
+    """PS3.4 J.3.2: action 1 on the well-known instance, with the transaction and each object by class and instance."""
+    seen = []
+    objects, transaction_uid = [(MRImageStorage, new_uid()) for _ in range(3)], new_uid()
+
+    def asked(event: evt.Event) -> tuple[int, None]:
+        information = event.action_information
+        references = [
+            (item.ReferencedSOPClassUID, item.ReferencedSOPInstanceUID) for item in information.ReferencedSOPSequence
+        ]
+        seen.append((event.action_type, event.request.RequestedSOPInstanceUID, information.TransactionUID, references))
+        return 0x0000, None
+
+    with archive(lambda event: 0x0000, asked=asked) as port:
+        peer = scu.RemoteAe("127.0.0.1", port, "ARCHIVE", CALLING)
+        scu.request_commitment(peer, objects, transaction_uid=transaction_uid)
+
+    assert seen == [(1, "1.2.840.10008.1.20.1.1", transaction_uid, objects)]
+
+
+def test_a_request_for_storage_commitment_that_is_refused_is_no_commitment():
+    with archive(lambda event: 0x0000, asked=lambda event: (0x0213, None)) as port:
+        peer = scu.RemoteAe("127.0.0.1", port, "ARCHIVE", CALLING)
+        with pytest.raises(PermanentRefusal, match="ARCHIVE: storage commitment was answered 0x0213"):
+            scu.request_commitment(peer, [(MRImageStorage, new_uid())], transaction_uid=new_uid())
 
 
 # STOW-RS

@@ -97,8 +97,19 @@ def test_a_destination_that_is_the_node_itself_is_refused(host: str) -> None:
         refuse_loops(Settings(destinations=(itself,)))
 
 
-@pytest.mark.parametrize(("host", "port"), [("127.0.0.1", 104), ("192.0.2.1", 11112), ("no.such.invalid", 11112)])
-def test_an_archive_beside_the_node_or_elsewhere_is_not(host: str, port: int) -> None:
-    archive = DestinationSettings(name="pacs", kind="c_store", parameters={"host": host, "port": port})
+def loops(**parameters: str | int) -> bool:
+    """Whether a destination is refused as the node itself, which listens on port 11112."""
+    destination = DestinationSettings(name="pacs", kind="c_store", parameters=parameters)
+    try:
+        refuse_loops(Settings(destinations=(destination,)))
+    except ConfigError:
+        return True
+    return False
 
-    refuse_loops(Settings(destinations=(archive,)))
+
+@pytest.mark.parametrize(
+    ("host", "port", "itself"),
+    [("127.0.0.1", 11112, True), ("127.0.0.1", 104, False), ("192.0.2.1", 11112, False), ("no.such.invalid", 1, False)],
+)
+def test_an_archive_beside_the_node_or_elsewhere_is_not_the_node(host: str, port: int, itself: bool) -> None:
+    assert loops(host=host, port=port) == itself

@@ -57,7 +57,13 @@ def test_findings_json_holds_to_its_schema(tmp_path):
 
     run([tmp_path / "in"], tmp_path / "out")
 
-    jsonschema.validate(json.loads((tmp_path / "out" / "findings.json").read_text()), SCHEMA)
+    found = json.loads((tmp_path / "out" / "findings.json").read_text())
+    schema = jsonschema.Draft202012Validator(SCHEMA)
+    assert list(schema.iter_errors(found)) == []
+    (study,) = found["studies"]
+    assert [(series["rule"], series["state"]) for series in study["series"]] == [("cord", "done")]
+    study["series"][0]["findings"][0]["quantities"][0]["value"] = "113 mm2"
+    assert [error.validator for error in schema.iter_errors(found)] == ["type"]
 
 
 def test_a_series_that_no_rule_takes_says_what_each_rule_missed(tmp_path):

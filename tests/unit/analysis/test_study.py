@@ -55,7 +55,14 @@ def test_findings_json_holds_to_its_schema(cord_series, tmp_path):
     failure = SeriesFailure("1.2.3", "cord", "spinal-cord", "refused", "one slice", cord_series)
     made = report([analyse_series(cord_series, BrightCord())], [failure], out=tmp_path, complete=False)
 
-    jsonschema.validate(document([made.findings]), SCHEMA)
+    found = document([made.findings])
+    schema = jsonschema.Draft202012Validator(SCHEMA)
+    assert list(schema.iter_errors(found)) == []
+    (study,) = found["studies"]
+    assert [series["state"] for series in study["series"]] == ["done", "refused"]
+    study["series"][1]["state"] = "perhaps"
+    del study["complete"]
+    assert {error.validator for error in schema.iter_errors(found)} == {"enum", "required"}
 
 
 def test_levels_of_another_series_in_the_same_frame_of_reference_name_the_cord(tmp_path):

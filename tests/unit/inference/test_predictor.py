@@ -37,12 +37,35 @@ def tilted(degrees: float) -> Volume:
     return Volume(np.zeros((5, 5, 5), np.float32), full)
 
 
-def test_a_suitable_image_is_accepted():
-    check_input(MR, source(bright_ball()), modality="MR")
+def suits(spec: InputSpec, modality: str = "MR") -> bool:
+    """Whether a model with this input takes 12 axial slices, 3 mm apart, of pixels of 1 mm."""
+    try:
+        check_input(spec, source(bright_ball()), modality=modality)
+    except UnsuitableImage:
+        return False
+    return True
 
 
-def test_an_unknown_modality_is_not_checked():
-    check_input(MR, source(bright_ball()), modality="")
+@pytest.mark.parametrize(
+    ("changes", "suitable"),
+    [
+        ({}, True),
+        ({"slices": Limits(12, 12)}, True),
+        ({"slices": Limits(13, None)}, False),
+        ({"slices": Limits(None, 11)}, False),
+        ({"slice_spacing_mm": Limits(3, 3)}, True),
+        ({"slice_spacing_mm": Limits(3.1, None)}, False),
+        ({"in_plane_mm": Limits(None, 1)}, True),
+        ({"in_plane_mm": Limits(1.1, None)}, False),
+    ],
+)
+def test_an_image_suits_up_to_the_limits_and_not_beyond(changes: dict[str, Limits], suitable: bool):
+    assert suits(replace(MR, **changes)) == suitable
+
+
+@pytest.mark.parametrize(("modality", "suitable"), [("MR", True), ("", True), ("CT", False)])
+def test_only_a_known_modality_can_be_the_wrong_one(modality: str, suitable: bool):
+    assert suits(MR, modality) == suitable
 
 
 @pytest.mark.parametrize(

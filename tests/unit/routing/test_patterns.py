@@ -8,10 +8,20 @@ from dicom_ai.routing.patterns import compiled, found
 
 
 @pytest.mark.parametrize(
-    "pattern", ["^t2.*sag", r"c[1-7]\b", "(cor|sag)itt?al", "(ab+)?c", "a{1,3}", "(?!neck)spine", "(?:x|y){0,1}"]
+    ("pattern", "text", "other"),
+    [
+        ("^t2.*sag", "T2_tse_SAG", "sag t2"),
+        (r"c[1-7]\b", "level C5 up", "c57"),
+        ("(cor|sag)itt?al", "Sagital", "axial"),
+        ("^(ab+)?c", "abbc", "bc"),
+        ("^a{1,3}$", "AAA", "aaaa"),
+        ("(?!neck)spine", "lumbar spine", "neck"),
+        ("^(?:x|y){0,1}z", "yz", "xyz"),
+    ],
 )
-def test_ordinary_patterns_are_taken(pattern):
-    compiled(pattern, case=False)
+def test_ordinary_patterns_are_taken_and_find_what_they_say(pattern, text, other):
+    assert found(compiled(pattern, case=False), text)
+    assert not found(compiled(pattern, case=False), other)
 
 
 @pytest.mark.parametrize(
