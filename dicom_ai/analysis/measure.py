@@ -44,13 +44,18 @@ class Study:
     cords: tuple[CordSeries | None, ...] = field(repr=False)
 
 
-def measure_study(analyses: Sequence[SeriesAnalysis]) -> tuple[Measured, ...]:
-    """Measure every series of a study; levels found in one series serve the others in its frame of reference."""
-    named = with_levels_of_others(analyses)
+def measure_study(
+    analyses: Sequence[SeriesAnalysis], levels_from: Sequence[SeriesAnalysis] = ()
+) -> tuple[Measured, ...]:
+    """Measure every series of a study; levels found in one series serve the others in its frame of reference.
+
+    levels_from: further analyses that only lend their levels.
+    """
+    named = with_levels_of_others([*analyses, *levels_from])
     levels = tuple(levels_for(analysis, named) for analysis in named)
     cords = tuple(cord_series(analysis, found.labels) for analysis, found in zip(named, levels, strict=True))
     study = Study(named, levels, cords)
-    return tuple(_measured(study, place) for place in range(len(named)))
+    return tuple(_measured(study, place) for place in range(len(analyses)))
 
 
 def measure_cord_of(study: Study, place: int) -> Measured:

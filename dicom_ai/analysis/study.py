@@ -26,10 +26,14 @@ from dicom_ai.measurements.csa_plot import levels_entry
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """What a report is made under. thresholds: from where on a finding is in doubt. find_earlier: None asks nobody."""
+    """What a report is made under. thresholds: from where on a finding is in doubt. find_earlier: None asks nobody.
+
+    levels_from: analyses of the study that lend levels and are not reported here.
+    """
 
     thresholds: Thresholds = USUAL
     find_earlier: FindEarlier | None = None
+    levels_from: Sequence[SeriesAnalysis] = ()
 
 
 USUAL_TERMS = Terms()
@@ -64,13 +68,13 @@ def report_study(
     analyses: the finished series; failures: the routed series that have none. At least one of them has DICOM headers.
     complete: False when the report is made without waiting for every routed series (SR CompletionFlag PARTIAL).
     """
-    judged = judge(measure_study(analyses), terms.thresholds)
+    judged = judge(measure_study(analyses, terms.levels_from), terms.thresholds)
     header = report_header(_evidence(judged.measured, failures, []))
     compared = with_prior(judged.measured, examination_of(header), terms.find_earlier)
     measured = compared.measured
     segs = [seg for item in measured for seg in write_segs(item.analysis, identities, out)]
     evidence = replace(_evidence(measured, failures, segs), earlier=compared.report)
-    notes = [*study_notes(measured, failures), *compared.notes]
+    notes = [*compared.notes, *study_notes(measured, failures)]
     sr = saved(
         write_sr(
             [finding for item in measured for finding in item.findings],

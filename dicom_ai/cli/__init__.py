@@ -39,7 +39,7 @@ COMMANDS: dict[str, str] = {
     "results": "Decide about what is held, and recall what a model has made.",
     "storage": "Say what is kept, why, and how long the disk will do.",
     "rules": "List, check, export, import and test routing rules.",
-    "models": "List and check the models.",
+    "models": "List and check the models, turn them on and off, compare two versions.",
     "measure": "Measure a spinal cord mask made by anyone.",
     "train": "Train a model.",
     "evaluate": "Measure a model on data with truth.",

@@ -1,4 +1,4 @@
-"""`dicom-ai models`: what models there are, whether they can serve, and on what they run."""
+"""`dicom-ai models`: what models there are, whether they can serve, on what they run, on and off, and two compared."""
 
 import json
 import sys
@@ -9,6 +9,8 @@ import click
 
 if TYPE_CHECKING:
     from dicom_ai.inference.registry import CheckReport, ModelStore
+    from dicom_ai.measurements.side_by_side import Pair
+    from dicom_ai.pipeline.versions_of_models import SideBySide
 
 _models_option = click.option(
     "--models",
@@ -19,12 +21,14 @@ _models_option = click.option(
 _config_option = click.option(
     "--config", type=click.Path(path_type=Path), help="Settings file; default: $DICOM_AI_CONFIG."
 )
+_who_option = click.option("--who", default="", help="Who; default: the user who runs this.")
+_why_option = click.option("--why", default="", help="Why; shown on its page and kept in the audit trail.")
 _json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 
 @click.group()
 def command() -> None:
-    """List and check the models."""
+    """List and check the models, turn them on and off, and compare two versions."""
 
 
 @command.command("list")
@@ -68,6 +72,106 @@ def check_models(
         if not reports:
             click.echo(f"no models in {store.folder}; put a model folder there, or name another with --models")
     sys.exit(0 if reports and all(report.ok for report in reports) else 1)
+
+
+@command.command("on")
+@click.argument("name")
+@_config_option
+@_who_option
+@_why_option
+def turn_on(name: str, config: Path | None, who: str, why: str) -> None:
+    """Turn a model on again: its rules take series, and its jobs that wait begin."""
+    _turn(name, config, who, why, on=True)
+
+
+@command.command("off")
+@click.argument("name")
+@_config_option
+@_who_option
+@_why_option
+def turn_off(name: str, config: Path | None, who: str, why: str) -> None:
+    """Turn a model off: its rules take nothing and say so, and jobs that are queued wait."""
+    _turn(name, config, who, why, on=False)
+
+
+@command.command()
+@click.argument("one")
+@click.argument("other")
+@_config_option
+@_json_option
+def compare(one: str, other: str, config: Path | None, as_json: bool) -> None:
+    """Compare two models on the studies that both have analysed: one that is on, and a version of it in shadow."""
+    from dicom_ai.cli._pausing import opened
+    from dicom_ai.pipeline import versions_of_models
+
+    with opened(config) as app, app.database.read() as session:
+        found = versions_of_models.compare(session, one, other)
+    if as_json:
+        click.echo(json.dumps(_compared(found), indent=2))
+        return
+    for name, versions in found.versions.items():
+        click.echo(f"{name}: {', '.join(versions) or 'no findings'}")
+    for item in found.agreements:
+        where = f"{item.worst.site} of study {found.worst_in[item.key].study_uid}"
+        click.echo(
+            f"{item.key:<24} n {item.n:<4} mean difference {item.bias:+.2f}  SD {item.sd:.2f}  "
+            f"worst {item.worst.difference:+.2f} at {where}"
+        )
+    click.echo(f"{len(found.studies)} studies with findings of both")
+
+
+def _compared(found: "SideBySide") -> dict[str, Any]:
+    """Return a comparison for a script; a number that cannot be said is null."""
+    return {
+        "models": {name: list(versions) for name, versions in found.versions.items()},
+        "measurements": [
+            {
+                "key": item.key,
+                "n": item.n,
+                "mean_difference": item.bias,
+                "sd": item.sd if item.n > 1 else None,
+                "worst": _pair(item.worst) | {"study_uid": found.worst_in[item.key].study_uid},
+            }
+            for item in found.agreements
+        ],
+        "studies": [
+            {
+                "study_uid": study.study_uid,
+                "run": study.number,
+                "pairs": [_pair(pair) for pair in study.compared.pairs],
+                "only_one": list(study.compared.only_one),
+                "only_other": list(study.compared.only_other),
+            }
+            for study in found.studies
+        ],
+    }
+
+
+def _pair(pair: "Pair") -> dict[str, Any]:
+    return {
+        "series_uid": pair.series_uid,
+        "site": pair.site,
+        "key": pair.key,
+        "one": pair.one,
+        "other": pair.other,
+        "difference": pair.difference,
+    }
+
+
+def _turn(name: str, config: Path | None, who: str, why: str, *, on: bool) -> None:
+    from getpass import getuser
+
+    from dicom_ai.cli._pausing import opened
+    from dicom_ai.inference.installed import look
+    from dicom_ai.storage import models_off
+
+    with opened(config) as app:
+        look(app.models_folder, name)  # raises where there is no such model
+        with app.database.write() as session:
+            change = models_off.turn_on if on else models_off.turn_off
+            changed = change(session, name, who=who or getuser(), why=why)
+    state = "on" if on else "off"
+    click.echo(f"{name} is {state}" if changed else f"{name} was {state} already")
 
 
 def _store(

@@ -15,7 +15,7 @@ from dicom_ai.analysis.task import Task
 from dicom_ai.domain.job import Job, JobState
 from dicom_ai.domain.retries import Retries
 from dicom_ai.errors import ConfigError, DeviceFull, DicomAiError, RejectedInput, Unavailable, WorkerLost
-from dicom_ai.storage import folders, jobs, studies
+from dicom_ai.storage import folders, jobs, models_off, studies
 from dicom_ai.storage.database import Database
 
 log = structlog.get_logger()
@@ -44,6 +44,10 @@ def run(analyst: Analyst, job: Job) -> JobState:
     refused: the images; failed: something broke; queued: something was unavailable, and it is tried again. Raises
     Unavailable where the database takes no word of it.
     """
+    with analyst.database.read() as session:
+        off = models_off.all_of(session).get(job.model)
+    if off is not None:  # it was on when the job was made: the job waits until it is again
+        return _put_back(analyst, job, jobs.wait, off.says)
     try:
         otherwise = analyst.do(_task(analyst, job))
     except RejectedInput as error:

@@ -35,6 +35,7 @@ from dicom_ai.domain.sending import Asked, forms_wanted, places_of
 from dicom_ai.domain.study import Series
 from dicom_ai.domain.verdict import USUAL, Thresholds, Verdict
 from dicom_ai.errors import DicomAiError, RejectedInput, Unavailable
+from dicom_ai.measurements import names
 from dicom_ai.routing.anatomy_score import ordered_as_spine
 from dicom_ai.storage import files, folders, holds, jobs, outbox, results, runs, studies, versions
 from dicom_ai.storage.database import Database, Session
@@ -160,7 +161,9 @@ def _write(reporter: Reporter, task: ReportTask, part: _Part) -> StudyReport:
             identities=identities,
             out=out,
             complete=task.complete,
-            terms=Terms(reporter.thresholds, _of_person(reporter, newest)),
+            terms=Terms(
+                reporter.thresholds, _of_person(reporter, newest), _levels_from(reporter, task, part, analyses)
+            ),
         )
         notes = [_note(identities[note_slot(name)], objects, report, out) for name, objects in replaced.items()]
         report = replace(report, objects=(*report.objects, *notes))
@@ -170,6 +173,28 @@ def _write(reporter: Reporter, task: ReportTask, part: _Part) -> StudyReport:
         for item in report.objects if newest else ():  # a study may have been corrected image by image
             take_over_identity(item.path, reporter.path(newest or ""))
         return report
+
+
+def _levels_from(
+    reporter: Reporter, task: ReportTask, part: _Part, analyses: Sequence[SeriesAnalysis]
+) -> Sequence[SeriesAnalysis]:
+    """Return what lends its levels to models in shadow that find none: what is reported beside them.
+
+    Without it the CSA of a second model could not be compared level by level.
+    """
+    if not part.shadow or any(names.VERTEBRAE in one.measurements for one in analyses):
+        return ()
+    wanted = {one.source.series_uid for one in analyses}
+    shadow = {member.job_id for member in part.members}
+    lending = []
+    for member in task.members if wanted else ():
+        if member.job_id in shadow or member.state is not JobState.DONE:
+            continue
+        read = _series(reporter, task.study_uid, member.series_uid)
+        folder = reporter.analyses / folders.attempt_name(member.job_id, member.attempts)
+        if not isinstance(read, str):
+            lending.append(kept.load(folder, read))
+    return [one for one in lending if names.VERTEBRAE in one.measurements]
 
 
 def _of_person(reporter: Reporter, newest: str | None) -> FindEarlier | None:

@@ -4,7 +4,7 @@ All series of the study are looked at together, because a rule takes the best of
 same images and rules changes nothing.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
@@ -18,7 +18,7 @@ from dicom_ai.routing.candidate import Candidate, candidate_of, kept_header, kep
 from dicom_ai.routing.explain import Decision, Reason, decide
 from dicom_ai.routing.rule import Rule, RuleSet, parse_rules
 from dicom_ai.routing.urgency import urgency
-from dicom_ai.storage import decisions, pauses, rates, rules, runs, studies
+from dicom_ai.storage import decisions, models_off, pauses, rates, rules, runs, studies
 from dicom_ai.storage.database import Database, Session
 from dicom_ai.storage.decisions import StoredDecision
 from dicom_ai.storage.pauses import PauseKind, Subject
@@ -75,12 +75,13 @@ def run(router: Router) -> str | None:
         kept = tuple(studies.series_of(session, study_uid))
         earlier = decisions.all_of(session, study_uid)
         against = _too_old(session, study_uid, router.max_study_age_days)
+        off = {name: item.says for name, item in models_off.all_of(session).items()}
     study = _look_at(router, study_uid, kept)
     frozen = _frozen(study, earlier)
     rule_set = parse_rules(stored.content) if stored else RuleSet(())
-    digests, missing = _model_digests(router, rule_set)
+    digests, missing = _model_digests(router, rule_set, off)
     decided = _braked(decide(list(study.readable.values()), rule_set, models=digests), frozen or against)
-    to_store = [_stored(decision, missing) for decision in decided] + [
+    to_store = [_stored(decision, missing, off) for decision in decided] + [
         StoredDecision(uid, "", "", False, False, (reason,)) for uid, reason in study.unreadable.items()
     ]
     wanted = _wanted(study, decided, rule_set, digests)
@@ -134,10 +135,10 @@ def _frozen(study: _Study, earlier: Sequence[StoredDecision]) -> str:
     )
 
 
-def _model_digests(router: Router, rule_set: RuleSet) -> tuple[dict[str, str], dict[str, str]]:
+def _model_digests(router: Router, rule_set: RuleSet, off: Mapping[str, str]) -> tuple[dict[str, str], dict[str, str]]:
     """Return the digests of the models that can be used, and why the others cannot."""
     usable, missing = {}, {}
-    for model in {rule.model for rule in rule_set.rules}:
+    for model in {rule.model for rule in rule_set.rules} - off.keys():
         try:
             usable[model] = router.model_digest(model)
         except ModelError as error:
@@ -188,8 +189,10 @@ def _pause_floods(session: Session, router: Router, decided: Sequence[StoredDeci
             log.error("rule paused", rule=rule, reason=why)
 
 
-def _stored(decision: Decision, missing: dict[str, str]) -> StoredDecision:
+def _stored(decision: Decision, missing: Mapping[str, str], off: Mapping[str, str]) -> StoredDecision:
     reasons = tuple(reason.text for reason in decision.reasons)
+    if decision.model in off:
+        reasons = (off[decision.model],)
     if decision.model in missing:
         reasons = (*reasons, missing[decision.model])
     return StoredDecision(decision.series_uid, decision.rule, decision.model, decision.taken, decision.shadow, reasons)

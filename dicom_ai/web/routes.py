@@ -19,6 +19,7 @@ from dicom_ai.web.pages import (
     first_start,
     judgements,
     login,
+    models,
     overview,
     peers,
     provider,
@@ -100,6 +101,11 @@ URLS = (
     Url("GET", "/peers", peers.show, VIEWER),
     Url("POST", "/peers/save", peers.save, ADMINISTRATOR),
     Url("POST", "/peers/remove", peers.remove, ADMINISTRATOR),
+    # Models
+    Url("GET", "/models", models.show, VIEWER),
+    Url("GET", "/models/one", models.show_one, VIEWER),
+    Url("GET", "/models/compare", models.compare, VIEWER),
+    Url("POST", "/models/turn", models.turn, ADMINISTRATOR),
     # Accounts
     Url("GET", "/accounts", accounts.show, ADMINISTRATOR),
     Url("POST", "/accounts/add", accounts.add, ADMINISTRATOR),
