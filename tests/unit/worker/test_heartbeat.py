@@ -1,7 +1,10 @@
 import threading
 
+import pytest
+
 from dicom_ai.errors import Unavailable
-from dicom_ai.worker.heartbeat import beating
+from dicom_ai.worker import heartbeat
+from dicom_ai.worker.heartbeat import beating, tell
 
 
 def test_the_lease_is_extended_while_work_goes_on() -> None:
@@ -58,3 +61,30 @@ def test_a_database_that_is_away_does_not_stop_it() -> None:
 
     with beating(beat, 0.01):
         assert back.wait(5)
+
+
+def test_what_became_of_a_claim_is_written_when_the_database_is_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(heartbeat, "TELL_AGAIN_S", 0.001)
+    errors, written = [Unavailable("away")] * 3, []
+
+    def write() -> None:
+        if errors:
+            raise errors.pop()
+        written.append("done")
+
+    tell(write, threading.Event())
+
+    assert written == ["done"]
+
+
+def test_a_worker_that_stops_does_not_wait_for_the_database() -> None:
+    stopped, tries = threading.Event(), []
+
+    def write() -> None:
+        tries.append(1)
+        stopped.set()
+        raise Unavailable("away")
+
+    tell(write, stopped)
+
+    assert tries == [1]
