@@ -19,6 +19,7 @@ from dicom_ai.measurements.sites import POOLED, SEEN_IN_PART
 from dicom_ai.measurements.table import MEASUREMENTS, quantity
 
 _SCANNER = ("Manufacturer", "ManufacturerModelName", "DeviceSerialNumber")
+_SINCE, _WARNING = "since", "warning: "
 _MAY_COME_FROM_IT = "a change may come from that"
 
 
@@ -116,7 +117,7 @@ def meaning(change_mm2: float, repeatability: ModelRepeatability | None) -> Chan
 
 
 def _in_words(change: Change, repeatability: ModelRepeatability | None, earlier: Report) -> str:
-    since = f"since {_dashed(earlier.study_date)}"
+    since = f"{_SINCE} {_dashed(earlier.study_date)}"
     limit = f"{repeatability.csa_mm2:.1f} mm2" if repeatability else ""
     return {
         Change.WITHIN_ERROR: f"change {since} within measurement error (less than {limit})",
@@ -148,22 +149,22 @@ def _differences(now: Acquisition, then: Acquisition, analysis: SeriesAnalysis, 
     """Return a warning for each thing beside the cord in which the two examinations differ, or may."""
     for what, mine, theirs in (("scanner", now.scanner, then.scanner), ("contrast", now.contrast, then.contrast)):
         if not mine or not theirs:
-            yield f"warning: it is not known whether the prior has the same {what}"
+            yield f"{_WARNING}it is not known whether the prior has the same {what}"
         elif mine.lower() != theirs.lower():
-            yield f"warning: another {what} than in the prior ({mine} now, {theirs} then): {_MAY_COME_FROM_IT}"
+            yield f"{_WARNING}another {what} than in the prior ({mine} now, {theirs} then): {_MAY_COME_FROM_IT}"
     model = analysis.model
     if (maker.name, maker.version) != (model.name, model.version):
         now_by, then_by = f"{model.name} {model.version}", f"{maker.name} {maker.version}"
-        yield f"warning: another model version than in the prior ({now_by} now, {then_by} then): {_MAY_COME_FROM_IT}"
+        yield f"{_WARNING}another model version than in the prior ({now_by} now, {then_by} then): {_MAY_COME_FROM_IT}"
     elif maker.digest != model.digest:
-        yield f"warning: other weights of {model.name} {model.version} than in the prior: {_MAY_COME_FROM_IT}"
+        yield f"{_WARNING}other weights of {model.name} {model.version} than in the prior: {_MAY_COME_FROM_IT}"
 
 
 def _cut(now: Finding, then: Finding) -> Iterator[str]:
     """Return a warning where one of two findings is of a part of its level: the two are of different stretches then."""
     cut = [note for one in (now, then) for note in one.notes if note.startswith(SEEN_IN_PART)]
     if cut:
-        yield f"warning: now or then the {cut[0]}: {_MAY_COME_FROM_IT}"
+        yield f"{_WARNING}now or then the {cut[0]}: {_MAY_COME_FROM_IT}"
 
 
 def _with_second_line(curve: CsaCurve | None, findings: Sequence[Finding], earlier: Report) -> CsaCurve | None:
@@ -177,6 +178,7 @@ def _with_second_line(curve: CsaCurve | None, findings: Sequence[Finding], earli
 
 def _entry(earlier: Report, compared: Sequence[Measured]) -> Mapping[str, Any]:
     """Return what findings.json says of the prior; UIDs of the archive, no names."""
+    notes = list(dict.fromkeys(_notes_of(compared)))
     return {
         "state": "compared" if any(_changed(compared)) else "nothing in common",
         "reason": "",
@@ -185,7 +187,8 @@ def _entry(earlier: Report, compared: Sequence[Measured]) -> Mapping[str, Any]:
         "sop_instance_uid": earlier.sop_instance_uid,
         "study_date": earlier.study_date,
         "models": [{"name": name, "version": version} for name, version in earlier.models],
-        "warnings": [note for note in dict.fromkeys(_notes_of(compared)) if note.startswith("warning: ")],
+        "says": [note for note in notes if f"{_SINCE} {_dashed(earlier.study_date)}" in note],
+        "warnings": [note for note in notes if note.startswith(_WARNING)],
     }
 
 

@@ -103,7 +103,7 @@ def page_of(entry: Mapping[str, Any], pictures: Sequence[KeyPicture], origin: Or
         pictures=tuple(pictures),
         curve=next((curve for curve in curves if curve is not None), None),
         tables=tuple(sorted(tables, key=lambda table: COLUMNS["csa_mean"] not in dict(table.heads))),
-        notes=tuple(dict.fromkeys([*entry["notes"], *_reasons(done), *_remarks(done)])),
+        notes=tuple(dict.fromkeys([*_changes(entry, done), *entry["notes"], *_reasons(done), *_remarks(done)])),
         provenance=(*_models(entry), f"{origin.software}; made {entry['created_at']}"),
     )
 
@@ -169,6 +169,13 @@ def _remarks(done: Sequence[Mapping[str, Any]]) -> list[str]:
             for note in finding["notes"]:
                 sites.setdefault(note, {})[finding["site"]] = None
     return [f"{', '.join(names)}: {note}" for note, names in sites.items()]
+
+
+def _changes(entry: Mapping[str, Any], done: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return what is said of the changes since an earlier report: a page that runs out of room still has it."""
+    prior = entry.get("prior") or {}
+    said = {*prior.get("says", ()), *prior.get("warnings", ())}
+    return [line for line in _remarks(done) if line.partition(": ")[2] in said]
 
 
 def _models(entry: Mapping[str, Any]) -> list[str]:

@@ -12,6 +12,8 @@ from dicom_ai.demo.study import NeckStudy
 from dicom_ai.dicom.headers import read_paths
 from dicom_ai.dicom.series_reader import read_volume
 from dicom_ai.dicom.sr_reader import read_sr
+from dicom_ai.domain.findings import Quantity
+from tests import builders
 from tests.acceptance.archives import (
     DCMTK_AE_TITLE,
     ORTHANC_AE_TITLE,
@@ -22,6 +24,7 @@ from tests.acceptance.archives import (
 )
 from tests.acceptance.nodes import AE_TITLE, SIZES, new_port, node
 from tests.peers import need_program
+from tests.unit.dicom import results as made
 
 LONGEST_S = 240
 MADE = ["AI Spinal cord (RUO)", "AI Spine (RUO)", "AI report (RUO)"]
@@ -45,20 +48,48 @@ def assert_right(results: list[Dataset], neck: NeckStudy) -> None:
     assert [row for row in rows if not row.within] == []
 
 
+def earlier_report(folder: Path) -> Path:
+    """Write a report of the same patient, made two years ago: 80.0 mm2 at C3."""
+    who = {"PatientID": "PHANTOM-NECK", "PatientBirthDate": "19900101", "PatientSex": "O"}
+    image = made.read(builders.mr_series(StudyDate="20240105", **who), folder / "before")
+    report = made.report(image, made.finding(image, "C3", "C3", quantities=(Quantity("csa_mean", 80.0),)))
+    path = folder / "earlier.dcm"
+    report.save_as(path, enforce_file_format=True)
+    return path
+
+
+def assert_compared(results: list[Dataset]) -> None:
+    """C3 stands beside the earlier report, and nothing else does."""
+    report = read_sr(next(item for item in results if item.Modality == "SR"))
+    compared = {one.site: one for one in report.findings if one.change is not None}
+    assert list(compared) == ["C3"]
+    numbers = {item.key: item.value for item in compared["C3"].quantities}
+    assert numbers["csa_prior"] == 80.0
+    assert numbers["csa_change"] == pytest.approx((numbers["csa_mean"] or 0) - 80.0, abs=0.05)
+    assert "compared with the examination of 2024-01-05 at C3" in report.notes
+
+
 @pytest.mark.parametrize("size", SIZES)
 def test_orthanc_forwards_a_study_and_gets_seg_and_sr_back(size, neck, tmp_path):
     port = new_port()
+    earlier = earlier_report(tmp_path)
     with (
         orthanc(tmp_path / "orthanc", node_port=port) as archive,
         node(
-            size, tmp_path / "node", port=port, archive_port=archive.port, archive_ae_title=ORTHANC_AE_TITLE
+            size,
+            tmp_path / "node",
+            port=port,
+            archive_port=archive.port,
+            archive_ae_title=ORTHANC_AE_TITLE,
+            extra=["[prior]", 'archive = "pacs"'],
         ) as running,
     ):
-        archive.upload(neck.files)
-        wait_for(lambda: len(results_in(archive)) >= len(MADE), timeout_s=LONGEST_S, named="the results")
-        results = results_in(archive)
+        archive.upload([earlier, *neck.files])
+        wait_for(lambda: len(results_in(archive)) > len(MADE), timeout_s=LONGEST_S, named="the results")
+        results = [item for item in results_in(archive) if item.StudyInstanceUID == neck.study_uid]
 
     assert_right(results, neck)
+    assert_compared(results)
     assert "Phantom^Neck" not in running.log
     assert "PHANTOM-NECK" not in running.log
 

@@ -10,7 +10,7 @@ from reportlab.pdfbase import pdfmetrics
 from dicom_ai.imaging.drawing import Text
 from dicom_ai.page.content import RESEARCH_ONLY, page_of
 from dicom_ai.page.layout import HEIGHT, WIDTH, Picture, laid_out
-from dicom_ai.page.letters import FAMILY, JAPANESE, runs
+from dicom_ai.page.letters import DOTS, FAMILY, JAPANESE, dots, runs
 from dicom_ai.page.pdf import pdf_of
 from dicom_ai.page.picture import picture_of
 from tests.unit.page.conftest import ORIGIN, entry, finding, number
@@ -60,10 +60,38 @@ def test_a_picture_does_not_say_who_the_patient_is(page):
 
 
 def test_a_letter_without_a_shape_becomes_a_question_mark():
-    assert runs("C3\n", japanese=True) == [(FAMILY, "C3 ")]
-    assert runs("a山", japanese=True) == [(FAMILY, "a"), (JAPANESE, "山")]
-    assert runs("a山", japanese=False) == [(FAMILY, "a?")]
-    assert runs("한", japanese=True) == [(FAMILY, "?")]
+    assert runs("C3\n") == [(FAMILY, "C3 ")]
+    assert runs("a山") == [(FAMILY, "a"), (JAPANESE, "山")]
+    assert runs("한") == [(FAMILY, "?")]
+
+
+@pytest.mark.parametrize("letter", ["山", "髙", "か", "ｶ"])
+def test_japanese_letters_are_seen_without_a_font_of_the_reader(letter):
+    origin = ORIGIN.__class__(("Z" + letter,), ("Z" + letter,), ORIGIN.series, ORIGIN.software)
+    made = page_of(entry(), [], origin)
+    document = pypdfium2.PdfDocument(pdf_of(made))
+    pdf = np.asarray(document[0].render(scale=4).to_pil().convert("L"))
+    document.close()
+    picture = picture_of(made).mean(axis=2)
+
+    box = dots(letter).shape[1] / DOTS * 8.5
+    left = 40 + pdfmetrics.stringWidth("Z", FAMILY, 8.5)
+    for pixels, scale, base in ((pdf, 4.0, 56.0), (picture, 5 / 3, 56.0)):
+        rows = slice(round((base - 7.4) * scale), round((base + 1) * scale))
+        seen = pixels[rows, round(left * scale) : round((left + box) * scale)] < 128
+        assert seen.mean() == pytest.approx(dots(letter).mean(), abs=0.12)
+
+
+def test_what_is_said_of_changes_stands_first(page):
+    said = "change since 2025-01-10 within measurement error (less than 3.0 mm2)"
+    level = finding("C3", number("csa_mean", 67.4), notes=("anchor", said))
+    prior = {"state": "compared", "says": [said], "warnings": []}
+
+    assert page_of(entry(level, notes=["a note"], prior=prior), [], ORIGIN).notes == (
+        f"C3: {said}",
+        "a note",
+        "C3: anchor",
+    )
 
 
 def test_what_has_no_room_is_counted(page):
