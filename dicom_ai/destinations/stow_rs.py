@@ -24,6 +24,7 @@ from dicom_ai.errors import ConfigError, DeliveryUnknown, DicomAiError, PeerUnav
 PARAMETERS = frozenset({"url", "authorization", "authorities", "certificate", "key", "timeout_s", "check_identity"})
 CHUNK_BYTES = 1 << 18
 LONGEST_ANSWER = 16 << 20
+WADL = "application/vnd.sun.wadl+xml"
 
 REFERENCED_SOP_SEQUENCE, FAILED_SOP_SEQUENCE = "00081199", "00081198"
 REFERENCED_SOP_INSTANCE_UID = "00081155"
@@ -66,6 +67,39 @@ def send(deliveries: Sequence[Delivery], destination: Destination) -> tuple[Deli
 def refuse_wrong(destination: Destination) -> None:
     """Raise ConfigError where the address, or a file of TLS, cannot be used; nobody is called."""
     _connection(destination)
+
+
+def says_it_stores(destination: Destination) -> str:
+    """Return what a service says of itself beforehand (PS3.18 8.9, Retrieve Capabilities), in words.
+
+    A description of capabilities (PS3.18 H) names methods and media types, never SOP classes: which of these are taken
+    is only known when one is sent. Raises PeerUnavailable where it does not answer, PermanentRefusal where it lets
+    nobody in or says that it stores nothing.
+    """
+    connection, path = _connection(destination)
+    try:
+        connection.request("OPTIONS", path, headers={**_headers(destination), "Accept": WADL})
+        response = connection.getresponse()
+        body, allowed = response.read(LONGEST_ANSWER), response.headers.get("Allow", "")
+    except (OSError, HTTPException) as error:
+        raise PeerUnavailable(f"{destination.name}: {type(error).__name__}") from error
+    finally:
+        connection.close()
+    if response.status in (401, 403, 407):
+        raise PermanentRefusal(f"{destination.name}: HTTP {response.status}: it does not let this node in")
+    if response.status >= 500:
+        raise PeerUnavailable(f"{destination.name}: HTTP {response.status}")
+    if response.status >= 400 or not (allowed or body):
+        return f"it answers, and does not describe what it offers (HTTP {response.status})"
+    if not _offers_post(body, allowed):
+        raise PermanentRefusal(f"{destination.name}: it says that studies cannot be stored there")
+    return "it says that studies can be stored there"
+
+
+def _offers_post(body: bytes, allowed: str) -> bool:
+    if "POST" in (method.strip().upper() for method in allowed.split(",")):
+        return True
+    return b"StoreInstances" in body or b'"POST"' in body or b"'POST'" in body
 
 
 def _connection(destination: Destination) -> tuple[HTTPConnection, str]:

@@ -4,7 +4,6 @@ Nothing of a patient is sent. To add a kind of destination: name its functions i
 """
 
 import os
-import socket
 import tempfile
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping
@@ -12,9 +11,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
-from urllib.parse import urlsplit
 
-from dicom_ai.destinations import DESTINATIONS
+from dicom_ai.destinations import DESTINATIONS, stow_rs
 from dicom_ai.destinations.c_store import TIMEOUTS, remote_ae, timeouts
 from dicom_ai.destinations.delivery import Delivery, text
 from dicom_ai.destinations.presence import PRESENCE, Object
@@ -31,7 +29,7 @@ from dicom_ai.domain.output import (
     note_slot,
     seg_slot,
 )
-from dicom_ai.errors import DicomAiError, PeerUnavailable, Unavailable
+from dicom_ai.errors import DicomAiError, Unavailable
 
 _SEG = seg_slot("model", "series")
 _LABELMAP = seg_slot("model", "series", Output.LABELMAP)
@@ -185,14 +183,7 @@ def _confirmation(takes: frozenset[str]) -> str:
 
 
 def _connects(destination: Destination) -> Iterator[Said]:
-    url = urlsplit(str(destination.parameters.get("url", "")))
-    port = url.port or (443 if url.scheme == "https" else 80)
-    try:
-        socket.create_connection((url.hostname or "", port), timeout=LONGEST_WAIT_S).close()
-    except OSError as error:
-        raise PeerUnavailable(f"{url.hostname}:{port}: {error.strerror or error}") from error
-    says = f"{url.hostname}:{port} takes connections; what it stores is known when the first result is sent"
-    yield Said(True, says)
+    yield Said(True, stow_rs.says_it_stores(destination))
 
 
 def _is_writable(destination: Destination) -> Iterator[Said]:
@@ -220,7 +211,8 @@ _ANSWER: Mapping[str, Callable[[Destination], Iterator[Said]]] = {
     "folder": _is_writable,
 }
 _UNTOLD = {
-    "stow_rs": "DICOMweb does not tell beforehand what it stores: send the test object",
+    "stow_rs": "DICOMweb has no way to tell beforehand which kinds of object it stores: send the test object; what the "
+    "first results are refused goes in its next best form",
     "folder": "a folder takes every form",
 }
 _TRIALS: Mapping[TrialKind, Callable[[Destination], Iterator[Said]]] = {

@@ -17,6 +17,7 @@ from pynetdicom.sop_class import StorageCommitmentPushModel
 
 from dicom_ai.destinations import DESTINATIONS
 from dicom_ai.destinations.delivery import Delivery, DeliveryResult
+from dicom_ai.destinations.stow_rs import says_it_stores
 from dicom_ai.dicom.uids import new_uid
 from dicom_ai.dimse import scu
 from dicom_ai.domain.destination import Destination
@@ -215,6 +216,8 @@ class Web:
     body: object = None
     url: str = ""
     received: list[tuple[dict[str, str], bytes]] = field(default_factory=list)
+    headers: dict[str, str] = field(default_factory=dict)
+    described: bytes = b""
 
 
 @pytest.fixture
@@ -231,6 +234,14 @@ def web() -> Iterator[Web]:
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
             self.wfile.write(body)
+
+        def do_OPTIONS(self) -> None:
+            self.send_response(answers.code)
+            for name, value in answers.headers.items():
+                self.send_header(name, value)
+            self.send_header("Content-Length", str(len(answers.described)))
+            self.end_headers()
+            self.wfile.write(answers.described)
 
         def log_message(self, *_: object) -> None:
             return
@@ -309,6 +320,36 @@ def test_a_success_whose_body_names_nothing_is_unknown(web: Web, tmp_path: Path,
     web.body = body
 
     assert kinds(DESTINATIONS["stow_rs"](deliveries(mr_files(tmp_path, 1)), by_stow(web))) == [DeliveryUnknown]
+
+
+STORES = b'<resource path="studies"><method name="POST" id="StoreInstances"/><method name="GET"/></resource>'
+ONLY_SEARCHES = b'<resource path="studies"><method name="GET" id="SearchForStudies"/></resource>'
+
+
+@pytest.mark.parametrize(
+    ("code", "allow", "described", "says"),
+    [
+        (200, "", STORES, "it says that studies can be stored there"),
+        (204, "GET, POST", b"", "it says that studies can be stored there"),
+        (404, "", b"", "it answers, and does not describe what it offers (HTTP 404)"),
+        (200, "", b"", "it answers, and does not describe what it offers (HTTP 200)"),
+    ],
+)
+def test_what_a_service_says_of_itself_is_passed_on(web: Web, code: int, allow: str, described: bytes, says: str):
+    web.code, web.headers, web.described = code, {"Allow": allow} if allow else {}, described
+
+    assert says_it_stores(by_stow(web)) == says
+
+
+@pytest.mark.parametrize(
+    ("code", "described", "kind"),
+    [(200, ONLY_SEARCHES, PermanentRefusal), (401, b"", PermanentRefusal), (503, b"", PeerUnavailable)],
+)
+def test_a_service_that_cannot_be_sent_to_says_who_must_act(web: Web, code: int, described: bytes, kind: type):
+    web.code, web.described = code, described
+
+    with pytest.raises(kind):
+        says_it_stores(by_stow(web))
 
 
 def test_a_server_that_is_down_is_tried_later(tmp_path: Path):
