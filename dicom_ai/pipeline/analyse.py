@@ -2,7 +2,8 @@
 
 A job whose process ended, or took too long, counts as lost like one whose worker died: another process tries it
 once more, then it is parked with the reason. One for which there is no memory is tried some times. What has nothing
-to do with the study (disk, database, model folder) uses up none of its tries: it waits until that is mended.
+to do with the study (disk, database, model folder) uses up none of its tries: it waits until that is mended. A model
+that loads and then breaks over a series has failed.
 """
 
 from collections.abc import Callable
@@ -14,7 +15,7 @@ import structlog
 from dicom_ai.analysis.task import Task
 from dicom_ai.domain.job import Job, JobState
 from dicom_ai.domain.retries import Retries
-from dicom_ai.errors import ConfigError, DeviceFull, DicomAiError, RejectedInput, Unavailable, WorkerLost
+from dicom_ai.errors import DeviceFull, DicomAiError, RejectedInput, Unavailable, WorkerLost
 from dicom_ai.storage import folders, jobs, models_off, studies
 from dicom_ai.storage.database import Database
 
@@ -56,7 +57,7 @@ def run(analyst: Analyst, job: Job) -> JobState:
         return _lose(analyst, job, str(error))
     except DeviceFull as error:
         return _put_back(analyst, job, jobs.retry, str(error))
-    except (Unavailable, ConfigError) as error:
+    except Unavailable as error:
         return _put_back(analyst, job, jobs.wait, str(error))
     except DicomAiError as error:
         return _end(analyst, job, JobState.FAILED, str(error))

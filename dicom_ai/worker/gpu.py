@@ -118,10 +118,16 @@ class GpuWork:
             jobs.finish(session, job, JobState.FAILED, reason=reason)
 
     def _do(self, process: ModelProcess, task: Task) -> str:
-        """Have a task done; the time for loading its model, where that is needed, is not the model's own."""
-        limit_s = self._models.manifest(task.model).longest_run_s
-        with suppress(DeviceFull):  # the task itself tries every way to run the model
-            process.load(task.model)
+        """Have a task done; the time for loading its model, where that is needed, is not the model's own.
+
+        A model that is not there, or does not load, is no fault of the task: raises Unavailable.
+        """
+        try:
+            limit_s = self._models.manifest(task.model).longest_run_s
+            with suppress(DeviceFull):  # the task itself tries every way to run the model
+                process.load(task.model)
+        except ModelError as error:
+            raise Unavailable(str(error)) from error
         return process.do(task, limit_s=limit_s)
 
     def _beat(self, job: Job) -> bool:

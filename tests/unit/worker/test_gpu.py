@@ -1,0 +1,40 @@
+"""Queue gpu: what a job waits for, before any model runs."""
+
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from dicom_ai.app import App, open_app, prepare
+from dicom_ai.domain.job import JobState
+from dicom_ai.inference.registry import ModelStore
+from dicom_ai.settings import Settings, Storage, Timing
+from dicom_ai.storage import jobs
+from dicom_ai.worker.gpu import GpuWork
+from tests.unit.worker.test_clock import receive, route
+
+
+@pytest.fixture
+def app(tmp_path: Path) -> Iterator[App]:
+    """A node in which an analysis by the model "cord" is due."""
+    timing = Timing(series_quiet_s=0.001, study_quiet_s=0.001)
+    app = open_app(Settings(storage=Storage(data_dir=tmp_path / "data", reserve_bytes=0), timing=timing))
+    prepare(app)
+    (tmp_path / "data" / "received").mkdir()
+    receive(app)
+    route(app)
+    yield app
+    app.close()
+
+
+def test_a_model_folder_that_is_gone_uses_up_no_try(app: App, tmp_path: Path) -> None:
+    """The job waits; its model may be on a volume that is not mounted."""
+    work = GpuWork(app, partial(ModelStore, tmp_path / "models"))
+    work.run_due()
+    work.stop()
+
+    with app.database.read() as session:
+        (job,) = jobs.all_of(session, "1.2")
+    assert (job.state, job.attempts, job.lost) == (JobState.QUEUED, 1, 0)
+    assert job.reason.endswith("no model 'cord'; there is none")
