@@ -34,13 +34,16 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True)
 class Stage1Settings:
-    """minutes, steps: the run ends with the first of them. branches: 2 for cross pseudo supervision, 1 without it.
+    """scheme: of spine_classes.SCHEMES. minutes, steps: the run ends with the first of them.
+
+    branches: 2 for cross pseudo supervision, 1 without it.
 
     unlabelled: patches per step that both branches label for each other; any case serves, for each is partly unknown.
     mean_decay: of the running mean of the weights that is kept beside them and shipped. bf16: mixed precision.
     """
 
     net: DeepLabConfig = COMPACT_2D
+    scheme: str = "compact"
     minutes: float = 60.0
     steps: int = 1_000_000
     branches: int = 2
@@ -136,7 +139,7 @@ def train_stage1(
         run.begin_with(begin)
     batches = SpineBatches(cases, settings.batches, seed=settings.seed + 7919 * run.step)
     pool = SpineBatches([*cases, *unlabelled], settings.batches, seed=settings.seed + 104729 + 7919 * run.step)
-    allowed = torch.from_numpy(allowed_table()).to(run.device)
+    allowed = torch.from_numpy(allowed_table(settings.scheme)).to(run.device)
     mixer = torch.Generator().manual_seed(settings.seed + run.step)
     saved = time.monotonic()
     losses: list[float] = []

@@ -4,9 +4,10 @@
     dicom-ai evaluate spine-mr --data ../shared/data --card
 
 `--config compact-cps` trains two branches that teach each other (cross pseudo supervision); `paper` is the network of
-the paper with both; `compact-brief` takes smaller steps, for trainings of minutes. `--config compact-stage2` trains the
-second stage on top of the first one that lies in --out; it is not delivered: what ships is the first stage. `--weights
-models/spine-mr` begins with the weights of a model folder.
+the paper with both; `paper-20` has its 20 classes too, a level each, and is trained on drawn volumes and not delivered,
+for such classes name levels where no anchor is seen. `compact-brief` takes smaller steps, for trainings of minutes.
+`--config compact-stage2` trains the second stage on top of the first one that lies in --out; it is not delivered: what
+ships is the first stage. `--weights models/spine-mr` begins with the weights of a model folder.
 """
 
 import json
@@ -28,8 +29,8 @@ from dicom_ai.nets.tri_attention import COMPACT_FUSION
 from dicom_ai.training import spine_ablations, spine_card, spine_evaluation
 from dicom_ai.training.data.cases import Case, read_header, read_pack, write_pack
 from dicom_ai.training.data.spine_batches import COLUMNS, ROWS, BatchSettings, SpineBatches
-from dicom_ai.training.data.spine_cases import VOLUME, read_cases
-from dicom_ai.training.data.spine_classes import CLASSES
+from dicom_ai.training.data.spine_cases import VOLUME, paper_cases, read_cases
+from dicom_ai.training.data.spine_classes import CLASSES, SCHEMES
 from dicom_ai.training.data.spine_template import template_case
 from dicom_ai.training.export import write_onnx
 from dicom_ai.training.recipes import EvaluateRequest, Fold, Report, Say, TrainRequest
@@ -48,8 +49,14 @@ SETTINGS: dict[str, Stage1Settings] = {
         net=COMPACT_2D, branches=1, bf16=True, learning_rate=2e-3, batches=BatchSettings(size=3)
     ),
     "paper": Stage1Settings(net=replace(PAPER_2D, classes=len(CLASSES)), branches=2),
+    "paper-20": Stage1Settings(
+        net=PAPER_2D,
+        scheme="paper",
+        branches=2,
+        batches=BatchSettings(shares={"myosegmentum": 0.5, "chu": 0.5}, landmarks=SCHEMES["paper"].landmarks),
+    ),
 }
-STAGE2 = "compact-stage2"
+STAGE2, PAPER_20 = "compact-stage2", "paper-20"
 CONFIGS = (*SETTINGS, STAGE2)
 
 NETS = {"compact": "compact", "compact-cps": "compact", "compact-brief": "compact", "paper": "paper"}
@@ -63,7 +70,9 @@ def train(request: TrainRequest, *, say: Say) -> None:
     held = spine_evaluation.HELD_OUT if request.held_out is None else request.held_out
     if not pack.exists():
         say(f"packing the cases of {request.data}")
-        kept = [case for case in _all_cases(request.data) if case.person not in held]
+        paper = request.config == PAPER_20
+        found = paper_cases(request.data / "spine_mr") if paper else _all_cases(request.data)
+        kept = [case for case in found if case.person not in held]
         write_pack(pack, kept, about={"held out": sorted(held)})
     if request.threads:
         torch.set_num_threads(request.threads)
@@ -151,6 +160,8 @@ def deliver(out: Path, models: Path) -> Path:
     """Write the model folder: weights.onnx, model.toml, what was trained on, and a card without scores."""
     recipe = json.loads((out / RECIPE).read_text(encoding="utf-8"))
     config = recipe["config"]
+    if config not in NETS:
+        raise ConfigError(f"--config {config} is trained, not delivered: its classes name levels without an anchor")
     state = torch.load(out / CHECKPOINT, weights_only=True, map_location="cpu")
     net = trained_branches(out)[0]
     parameters = sum(parameter.numel() for parameter in net.parameters())

@@ -26,6 +26,7 @@ class BatchSettings:
     """size: patches per batch. shares: how often each source is drawn; "painted" is the template in invented contrast.
 
     turn_deg, zoom: largest rotation and logarithm of the scale. neighbours_mm: range of the distance to the neighbours.
+    landmarks: first and last code of what patches lie around.
     """
 
     size: int = 8
@@ -35,6 +36,7 @@ class BatchSettings:
     turn_deg: float = 20.0
     zoom: float = 0.3
     neighbours_mm: tuple[int, int] = (1, 5)
+    landmarks: tuple[int, int] = (VERTEBRA, SACRUM)
 
 
 class SpineBatches:
@@ -94,7 +96,8 @@ class SpineBatches:
 
     def _centre(self, codes: torch.Tensor) -> np.ndarray:
         """Return where to look, (row, column): near a labelled voxel, most often."""
-        places = torch.nonzero((codes >= VERTEBRA) & (codes <= SACRUM))
+        first, last = self.settings.landmarks
+        places = torch.nonzero((codes >= first) & (codes <= last))
         if not len(places) or self._rng.random() < 0.1:
             return self._rng.uniform(0, codes.shape)
         place = places[self._rng.integers(len(places))].numpy()

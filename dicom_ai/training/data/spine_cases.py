@@ -3,7 +3,7 @@
 Arrays are (slice, row, column) at 1 mm: slices across the body, rows from head to foot, columns from front to back.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from itertools import pairwise
 from pathlib import Path
 
@@ -11,7 +11,21 @@ import numpy as np
 from skimage.morphology import convex_hull_image
 
 from dicom_ai.training.data.cases import Case
-from dicom_ai.training.data.spine_classes import ABOVE, BELOW, DISC, REST, SACRUM, UNKNOWN, VERTEBRA
+from dicom_ai.training.data.spine_classes import (
+    ABOVE,
+    BELOW,
+    DISC,
+    PAPER_ABOVE,
+    PAPER_BELOW,
+    PAPER_DISC,
+    PAPER_REST,
+    PAPER_SACRUM,
+    PAPER_VERTEBRA,
+    REST,
+    SACRUM,
+    UNKNOWN,
+    VERTEBRA,
+)
 
 VOLUME, SLICE, TEMPLATE = "volume", "slice", "template"
 """Kinds of case: neighbouring slices exist; one slice alone; label maps that also give synthetic images."""
@@ -22,6 +36,8 @@ SOURCES: Mapping[str, str] = {
     "vesal": "sulaimanvesal/vertebraeSegementation, MIT",
     "pam50": "PAM50 (De Leener 2018), distributed with the Spinal Cord Toolbox; PAM50_small_t2 MIT",
 }
+Codes = Callable[[np.ndarray], np.ndarray]
+"""Gives the codes of drawn vertebrae."""
 MARGIN_SLICES = 6
 SAME_PERSON: Mapping[str, str] = {"myosegmentum_19": "myosegmentum_18"}
 """Cases whose image is byte for byte that of another: they stay on one side of every split."""
@@ -35,9 +51,17 @@ def read_cases(folder: Path) -> Iterator[Case]:
     for path in sorted(folder.glob("*_labels.nii.gz")):
         name = path.name.removesuffix("_labels.nii.gz")
         if not name.startswith("menezes"):
-            yield _volume_case(folder, name)
+            yield _volume_case(folder, name, vertebra_codes)
     for path in sorted((folder / "vesal_slices").glob("*_labels.png")):
         yield _slice_case(path)
+
+
+def paper_cases(folder: Path) -> Iterator[Case]:
+    """Yield the volumes with drawn vertebrae under spine_mr with the 20 classes of the paper."""
+    for path in sorted(folder.glob("*_labels.nii.gz")):
+        name = path.name.removesuffix("_labels.nii.gz")
+        if not name.startswith("menezes"):
+            yield _volume_case(folder, name, paper_codes)
 
 
 def to_uint8(image: np.ndarray) -> np.ndarray:
@@ -54,7 +78,7 @@ def sagittal_array(path: Path) -> np.ndarray:
     return np.ascontiguousarray(canonical.transpose(0, 2, 1)[:, ::-1, ::-1])
 
 
-def _volume_case(folder: Path, name: str) -> Case:
+def _volume_case(folder: Path, name: str, codes: Codes) -> Case:
     image, labels = sagittal_array(folder / f"{name}_image.nii.gz"), sagittal_array(folder / f"{name}_labels.nii.gz")
     drawn = np.flatnonzero((labels > 0).any(axis=(1, 2)))
     kept = slice(max(0, drawn[0] - MARGIN_SLICES), drawn[-1] + MARGIN_SLICES + 1)
@@ -65,7 +89,7 @@ def _volume_case(folder: Path, name: str) -> Case:
         kind=VOLUME,
         spacing_mm=1.0,
         source=SOURCES[name.split("_")[0]],
-        arrays={"image": to_uint8(image), "codes": vertebra_codes(labels)},
+        arrays={"image": to_uint8(image), "codes": codes(labels)},
     )
 
 
@@ -75,17 +99,44 @@ def vertebra_codes(labels: np.ndarray) -> np.ndarray:
     Discs are derived: what lies between the facing ends of two neighbours. Below the lowest vertebra a core of the
     first sacral one is placed by geometry, the rest there stays open, as does what lies above the highest one.
     """
+    codes = _surroundings(labels)
+    for _, disc in _discs(labels):
+        codes[disc] = DISC
+    codes[labels > 0] = VERTEBRA
+    return codes
+
+
+def paper_codes(labels: np.ndarray) -> np.ndarray:
+    """Return the codes of such a volume in the 20 classes of the paper: a level for every vertebra and disc."""
+    table = np.zeros(REST + 4, np.uint8)
+    table[[SACRUM, REST, BELOW, ABOVE]] = PAPER_SACRUM, PAPER_REST, PAPER_BELOW, PAPER_ABOVE
+    codes = table[_surroundings(labels)]
+    for below, disc in _discs(labels):
+        codes[disc] = PAPER_DISC + below
+    codes[labels > 0] = PAPER_VERTEBRA + labels[labels > 0]
+    return codes
+
+
+def _surroundings(labels: np.ndarray) -> np.ndarray:
+    """Return REST, BELOW, ABOVE and SACRUM around the drawn vertebrae."""
     codes = np.full(labels.shape, REST, np.uint8)
-    values = [int(value) for value in np.unique(labels) if value]
+    values = _values(labels)
     rows = np.indices(labels.shape, np.int16)[1:]
     lowest, highest = _slab(labels == values[0]), _slab(labels == values[-1])
     _mark_beyond(codes, rows, highest, towards=-1.0, code=ABOVE, reach_mm=60.0)
     _mark_beyond(codes, rows, lowest, towards=1.0, code=BELOW, reach_mm=100.0)
     _mark_sacrum(codes, labels == values[0], labels == values[1])
-    for below, above in pairwise(values):
-        codes[disc_between_masks(labels == above, labels == below) & (labels == 0)] = DISC
-    codes[labels > 0] = VERTEBRA
     return codes
+
+
+def _discs(labels: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
+    """Yield the value of the vertebra below each derived disc, and the disc."""
+    for below, above in pairwise(_values(labels)):
+        yield below, disc_between_masks(labels == above, labels == below) & (labels == 0)
+
+
+def _values(labels: np.ndarray) -> list[int]:
+    return [int(value) for value in np.unique(labels) if value]
 
 
 def disc_between_masks(above: np.ndarray, below: np.ndarray) -> np.ndarray:

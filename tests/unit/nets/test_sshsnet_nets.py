@@ -20,9 +20,9 @@ from dicom_ai.nets.tri_attention import (  # noqa: E402
 
 
 @pytest.fixture(autouse=True)
-def two_threads():
+def one_thread():
     torch.manual_seed(0)
-    torch.set_num_threads(2)
+    torch.set_num_threads(1)
 
 
 def millions(net):
@@ -170,4 +170,29 @@ def test_the_compact_second_stage_means_the_same_in_onnx():
 
     here, there = exported(net, stage2_inputs())
 
+    assert np.abs(here - there).max() < 1e-4
+
+
+def paper_branch():
+    return DeepLabV3Plus(PAPER_2D), (torch.randn(2, 3, 32, 32),), (2, 20, 32, 32)
+
+
+def paper_stage2():
+    inputs = torch.randn(2, 1, 32, 32, 2), torch.randn(2, 512, 8, 8, 2), torch.softmax(torch.randn(2, 20, 32, 32, 2), 1)
+    return SSHSNetStage2(PAPER_FUSION), inputs, (2, 20, 32, 32, 2)
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+@pytest.mark.filterwarnings("ignore::UserWarning")
+@pytest.mark.parametrize("build", [paper_branch, paper_stage2])
+def test_the_networks_of_the_paper_make_a_training_step_and_mean_the_same_in_onnx(build):
+    net, inputs, shape = build()
+    truth = torch.zeros(shape[0], *shape[2:], dtype=torch.long)
+
+    logits = net.train()(*inputs)
+    torch.nn.functional.cross_entropy(logits, truth).backward()
+    here, there = exported(net, inputs)
+
+    assert tuple(logits.shape) == here.shape == shape
+    assert all(parameter.grad is not None for parameter in net.parameters())
     assert np.abs(here - there).max() < 1e-4

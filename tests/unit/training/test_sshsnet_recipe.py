@@ -1,6 +1,7 @@
 """The recipe from a pack to a model folder that loads, and its refusals."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,10 +10,11 @@ torch = pytest.importorskip("torch", reason="the torch extra is not installed")
 
 from dicom_ai.errors import ConfigError  # noqa: E402
 from dicom_ai.inference.registry import ModelStore  # noqa: E402
-from dicom_ai.nets.deeplabv3plus import COMPACT_2D, DeepLabV3Plus  # noqa: E402
+from dicom_ai.nets.deeplabv3plus import COMPACT_2D, PAPER_2D, DeepLabV3Plus  # noqa: E402
 from dicom_ai.nets.fold import folded, give_folded  # noqa: E402
 from dicom_ai.training import sshsnet  # noqa: E402
 from dicom_ai.training.data.cases import write_pack  # noqa: E402
+from dicom_ai.training.data.spine_classes import SCHEMES  # noqa: E402
 from dicom_ai.training.recipes import EvaluateRequest, Report, TrainRequest, recipe  # noqa: E402
 from dicom_ai.training.spine_evaluation import COLUMNS, HELD_OUT  # noqa: E402
 
@@ -32,7 +34,7 @@ PART = {"level": "L5", "dice": 0.9, "surface_mm": 1.0, "hd95_mm": 2.0, "answer":
 
 
 def request(out, tmp_path, **changes):
-    return TrainRequest(data=tmp_path, out=out, steps=1, threads=2, **changes)
+    return TrainRequest(data=tmp_path, out=out, steps=1, threads=1, **changes)
 
 
 def test_spine_mr_has_this_recipe():
@@ -91,6 +93,29 @@ def test_folded_weights_given_back_to_a_network_with_normalisations_give_the_sam
 
     assert torch.allclose(found, wanted, atol=1e-3)
     assert float((training - wanted).abs().mean()) < 0.2 * float(wanted.std())  # dropout alone is between them
+
+
+def test_the_papers_20_classes_are_a_configuration_of_both_branches():
+    settings = sshsnet.SETTINGS["paper-20"]
+
+    with torch.device("meta"):
+        branch = DeepLabV3Plus(settings.net)
+
+    assert settings.net == PAPER_2D and settings.branches == 2
+    assert branch.head.out_channels == len(SCHEMES[settings.scheme].names) == 20
+    assert sum(parameter.numel() for parameter in branch.parameters()) == pytest.approx(28.69e6, abs=5e3)
+
+
+def test_the_papers_20_classes_are_trained_and_not_delivered(out, tmp_path, monkeypatch):
+    settings = sshsnet.SETTINGS["paper-20"]
+    small = replace(settings, net=replace(COMPACT_2D, classes=20), batches=replace(settings.batches, size=2))
+    monkeypatch.setitem(sshsnet.SETTINGS, "paper-20", small)
+
+    sshsnet.train(request(out, tmp_path, config="paper-20"), say=lambda line: None)
+
+    assert len(sshsnet.trained_branches(out)) == 2
+    with pytest.raises(ConfigError, match="levels without an anchor"):
+        sshsnet.deliver(out, tmp_path / "models")
 
 
 def test_the_second_stage_needs_the_first(out, tmp_path):

@@ -3,8 +3,18 @@
 import numpy as np
 import pytest
 
-from dicom_ai.training.data.spine_cases import disc_between_masks, slice_codes, to_uint8, vertebra_codes
-from dicom_ai.training.data.spine_classes import ABOVE, BELOW, DISC, REST, SACRUM, UNKNOWN, VERTEBRA
+from dicom_ai.training.data.spine_cases import disc_between_masks, paper_codes, slice_codes, to_uint8, vertebra_codes
+from dicom_ai.training.data.spine_classes import (
+    ABOVE,
+    BELOW,
+    DISC,
+    PAPER_CLASSES,
+    REST,
+    SACRUM,
+    UNKNOWN,
+    VERTEBRA,
+    allowed_table,
+)
 
 BODY, GAP = 26, 10
 
@@ -45,6 +55,30 @@ def test_a_core_of_the_sacrum_lies_below_the_lowest_body_in_the_middle_slices():
     assert rows.min() > bottom + 2 and rows.max() < bottom + 40
     assert columns.min() >= 40 and columns.max() <= 80
     assert slices.min() > 0 and slices.max() < 23
+
+
+def test_the_papers_classes_give_every_vertebra_and_disc_its_level():
+    codes = paper_codes(labelled())  # L5, L4, L3
+
+    tops = {"L3": 30, "L4": 30 + BODY + GAP, "L5": 30 + 2 * (BODY + GAP)}
+    assert {name: PAPER_CLASSES[codes[12, top + 5, 57]] for name, top in tops.items()} == {n: n for n in tops}
+    assert PAPER_CLASSES[codes[12, tops["L4"] - GAP // 2, 57]] == "L3/L4"
+    assert PAPER_CLASSES[codes[12, tops["L5"] - GAP // 2, 57]] == "L4/L5"
+    assert PAPER_CLASSES[1] == "S" and (codes == 1).any()
+
+
+def test_what_nobody_drew_above_and_below_stays_open_in_the_papers_classes():
+    codes = paper_codes(labelled())
+    allowed = allowed_table("paper")
+
+    def possible(slice_, row, column):
+        return {name for name, open_ in zip(PAPER_CLASSES, allowed[codes[slice_, row, column]], strict=True) if open_}
+
+    bottom = 30 + 3 * (BODY + GAP) - GAP
+    assert len(PAPER_CLASSES) == len(set(PAPER_CLASSES)) == allowed.shape[1] == 20
+    assert possible(12, bottom + 40, 100) == {"background", "S", "L5/S"}
+    assert {"T12", "T9", "T12/L1"} < possible(12, 10, 57) and "L5" not in possible(12, 10, 57)
+    assert possible(12, 60, 100) == {"background"}
 
 
 def drawn_slice(*, lowest_disc=True):
