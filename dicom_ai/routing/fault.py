@@ -36,7 +36,7 @@ def unworkable(rule: Rule, *, models: Collection[str], destinations: Collection[
         if name not in destinations:
             known = ", ".join(sorted(destinations)) or "none"
             found.append(Fault("destinations", f"{name!r} is no destination of this node; there are {known}"))
-    return (*found, *(Fault(place, why) for place, why in never(rule)))
+    return (*found, *_empty(rule), *(Fault(place, why) for place, why in never(rule)))
 
 
 def require_workable(
@@ -53,6 +53,17 @@ def require_workable(
             continue
         for fault in unworkable(rule, models=models, destinations=destinations):
             raise RuleError(f"rule {rule.name!r}, {fault.place}: {fault.text}")
+
+
+def _empty(rule: Rule) -> Iterator[Fault]:
+    """Yield the conditions that ask for an empty text: a value that is not there is unknown, and equals nothing."""
+    groups = {"all": rule.all, "any": rule.any, "none": rule.none}
+    for group, conditions in groups.items():
+        for number, one in enumerate(conditions, 1):
+            wanted = {"equals": [one.argument], "in": one.argument}.get(one.predicate, [])
+            if any(isinstance(value, str) and not value.strip() for value in wanted):
+                told = f"a value is empty: nothing equals it; ask whether {one.name} has a value instead"
+                yield Fault(f"{group}[{number}]", told)
 
 
 def _fields(table: Mapping[str, Any]) -> Iterator[Fault]:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from dicom_ai.routing import patterns
+from dicom_ai.routing.keywords import NUMERIC_VRS
 from dicom_ai.routing.values import Scalar, key
 
 Answer = bool | None
@@ -125,7 +126,7 @@ def _check_regex(argument: Any, vr: str) -> None:
 
 def _check_range(argument: Any, vr: str) -> None:
     if not isinstance(argument, dict) or not argument:
-        raise ValueError("needs a table of min, max, above or below")
+        raise ValueError("needs at least one bound: min, max, above or below")
     unknown = sorted(set(argument) - set(_BOUNDS))
     if unknown:
         raise ValueError(f"unknown bound {unknown[0]!r}; known are min, max, above and below")
@@ -144,7 +145,19 @@ def _check_flag(argument: Any, vr: str) -> None:
 
 
 def _kind(vr: str) -> str:
-    return {"flag": "a fact that is true or false"}.get(vr, f"values of VR {vr}")
+    if vr in NUMERIC_VRS:
+        return f"values of VR {vr} (numbers, as 1.5)"
+    return _KINDS.get(vr, f"values of VR {vr}")
+
+
+_KINDS = {
+    "flag": "a fact that is true or false",
+    "AS": "values of VR AS (ages, as 018Y)",
+    "DA": "values of VR DA (dates, as 20260131)",
+    "DT": "values of VR DT (dates and times, as 20260131120000)",
+    "TM": "values of VR TM (times, as 1200)",
+}
+"""VR -> how a refusal names it."""
 
 
 PREDICATES: Mapping[str, Predicate] = {

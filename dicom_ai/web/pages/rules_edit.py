@@ -135,13 +135,18 @@ def _readable(table: Mapping[str, Any], places: Collection[str]) -> dict[str, An
     """Return a rule without what is malformed in it, so that the rest can be looked at; as it is where nothing is."""
     if not places:
         return dict(table)
-    sound = {name: value for name, value in table.items() if name not in places}
-    if any(place.partition("[")[0] in GROUPS for place in places):
-        sound = {name: value for name, value in sound.items() if name not in GROUPS} | {"all": [_ANYTHING]}
-    return {"name": "no name yet", "model": table.get("model") or "no model yet"} | sound
+    sound = {name: value for name, value in table.items() if name not in places and name not in GROUPS}
+    for group in GROUPS:
+        conditions = table.get(group, ())
+        places_of = [f"{group}[{number}]" for number in range(1, len(conditions) + 1)]
+        kept = [_ANYTHING if at in places else one for at, one in zip(places_of, conditions, strict=True)]
+        sound |= {group: kept} if kept else {}
+    begun = {"name": "no name yet", "model": table.get("model") or "no model yet"}
+    return begun | sound | ({} if any(group in sound for group in GROUPS) else {"all": [_ANYTHING]})
 
 
 _ANYTHING = {"keyword": "Modality", "exists": True}
+"""Stands for a condition that cannot be read."""
 
 
 def _renamed(draft: Draft) -> tuple[str, str] | None:

@@ -25,7 +25,7 @@ def test_every_fault_is_told_with_its_place() -> None:
         Fault("name", "is empty"),
         Fault("model", "a rule needs a model"),
         Fault("priority", "needs a whole number, not 'high'"),
-        Fault("all[2]", "EchoTime equals: 'long' cannot be compared with values of VR DS"),
+        Fault("all[2]", "EchoTime equals: 'long' cannot be compared with values of VR DS (numbers, as 1.5)"),
         Fault("none[1]", "unknown DICOM keyword 'PatientAges'"),
     )
 
@@ -41,6 +41,10 @@ def test_a_rule_without_conditions_is_told() -> None:
         (
             {"destinations": ["pacs", "archive"]},
             Fault("destinations", "'archive' is no destination of this node; there are pacs"),
+        ),
+        (
+            {"none": [{"keyword": "StationName", "in": ["MR1", " "]}]},
+            Fault("none[1]", "a value is empty: nothing equals it; ask whether StationName has a value instead"),
         ),
         (
             {"all": [{"fact": "slices", "range": {"min": 3, "max": 2}}]},

@@ -86,7 +86,7 @@ def test_rules_come_by_priority_then_in_their_order():
         ('{ keyword = "EchoTime", equals = "long" }', r"all\[2\]: EchoTime equals: 'long' cannot be compared"),
         ('{ keyword = "EchoTime", range = { min = "a" } }', r"all\[2\]: EchoTime range: 'a' is no bound"),
         ('{ keyword = "EchoTime", range = { least = 3 } }', r"all\[2\]: EchoTime range: unknown bound 'least'"),
-        ('{ keyword = "EchoTime", range = {} }', r"all\[2\]: EchoTime range: needs a table"),
+        ('{ keyword = "EchoTime", range = {} }', r"all\[2\]: EchoTime range: needs at least one bound"),
         ('{ keyword = "Modality", in = [] }', r"all\[2\]: Modality in: needs a list"),
         ('{ keyword = "Modality", contains = "" }', r"all\[2\]: Modality contains: needs a text"),
         ('{ keyword = "Modality", exists = "yes" }', r"all\[2\]: Modality exists: needs true or false"),
