@@ -13,6 +13,10 @@ class RunState(StrEnum):
     SUPERSEDED = "superseded"
 
 
+ON_THE_WAY = (RunState.COLLECTING, RunState.REPORTING)
+"""A run of which a report is still to come."""
+
+
 @dataclass(frozen=True, slots=True)
 class Request:
     """A rule that asked for an analysis: where its results go, and whether they go anywhere (shadow: nowhere).

@@ -8,14 +8,17 @@ from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from dicom_ai.domain.browsing import Place, Progress, Search, SeriesSummary, StudySummary
-from dicom_ai.domain.run import RunState
+from dicom_ai.domain.run import ON_THE_WAY, RunState
 from dicom_ai.storage.outbox import PENDING, OutboxState
 from dicom_ai.storage.tables import HoldRow, InstanceRow, JobRow, OutboxRow, RunRow, SeriesRow, StudyRow
+from dicom_ai.storage.words import one_of
 
-_ON_THE_WAY = (RunState.COLLECTING, RunState.REPORTING)
+LOOKED_AT = 10_000
+"""Studies that a search by a state that most have goes through; a further page goes on from there."""
+
 _GONE = ("deleting", "deleted")
 
 
@@ -32,32 +35,60 @@ def search(
     session: Session, wanted: Search, *, before: Place | None = None, after: Place | None = None, most: int = 25
 ) -> Page:
     """Return the studies that fit, newest first: those before a place, after it, or the newest."""
-    query = sa.select(StudyRow).where(*_conditions(wanted))
-    at, uid = StudyRow.last_received_at, StudyRow.study_uid
     if after is not None and before is None:
-        later = sa.or_(at > after.at, sa.and_(at == after.at, uid > after.study_uid))
-        rows = session.scalars(query.where(later).order_by(at, uid).limit(most + 1)).all()
-        found, is_more = rows[:most][::-1], len(rows) > most
-        studies = _summaries(session, found)
-        return Page(studies, studies[0].place if is_more else None, studies[-1].place if studies else None)
-    if before is not None:
-        query = query.where(sa.or_(at < before.at, sa.and_(at == before.at, uid < before.study_uid)))
-    rows = session.scalars(query.order_by(at.desc(), uid.desc()).limit(most + 1)).all()
-    studies = _summaries(session, rows[:most])
-    older = studies[-1].place if len(rows) > most else None
-    return Page(studies, studies[0].place if before is not None and studies else None, older)
+        found, further = _places(session, wanted, after, is_up=True, most=most)
+        studies = _summaries(session, found[::-1])
+        older = studies[-1].place if studies else None
+        return Page(studies, further, older)
+    found, further = _places(session, wanted, before, is_up=False, most=most)
+    studies = _summaries(session, found)
+    newer = studies[0].place if before is not None and studies else None
+    return Page(studies, newer, further)
+
+
+def _places(
+    session: Session, wanted: Search, start: Place | None, *, is_up: bool, most: int
+) -> tuple[Sequence[str], Place | None]:
+    """Return the studies of a page, the nearest to its start first, and where the page behind it begins.
+
+    They are found by what the index of searches holds alone; a state that most studies have is asked of each of them,
+    so that only so many are looked at.
+    """
+    at, uid = StudyRow.last_received_at, StudyRow.study_uid
+    order = (at, uid) if is_up else (at.desc(), uid.desc())
+    query = sa.select(uid, at).where(*_conditions(session, wanted), *_beyond(start, is_up=is_up)).order_by(*order)
+    if wanted.progress in _COMMON:
+        looked_at = query.limit(LOOKED_AT).subquery()
+        at, uid = looked_at.c.last_received_at, looked_at.c.study_uid
+        of_these = sa.select(uid, at).join(StudyRow, StudyRow.study_uid == uid).where(*_stands_at(wanted.progress))
+        found = session.execute(of_these.order_by(*((at, uid) if is_up else (at.desc(), uid.desc()))).limit(most + 1))
+        places = [Place(last, study_uid) for study_uid, last in found]
+        if len(places) <= most:
+            end = session.execute(query.offset(LOOKED_AT - 1).limit(1)).first()
+            return [place.study_uid for place in places], None if end is None else Place(end[1], end[0])
+    else:
+        if wanted.progress is not None:
+            query = query.where(*_stands_at(wanted.progress))
+        places = [Place(last, study_uid) for study_uid, last in session.execute(query.limit(most + 1))]
+    return [place.study_uid for place in places[:most]], places[most - 1] if len(places) > most else None
+
+
+def _beyond(start: Place | None, *, is_up: bool) -> list[sa.ColumnElement[bool]]:
+    if start is None:
+        return []
+    here = sa.tuple_(StudyRow.last_received_at, StudyRow.study_uid)
+    there = sa.tuple_(sa.literal(start.at), sa.literal(start.study_uid))
+    return [here > there if is_up else here < there]
 
 
 def study(session: Session, study_uid: str) -> StudySummary | None:
     """Return one study; None for an unknown one."""
-    row = session.get(StudyRow, study_uid)
-    return None if row is None else _summaries(session, [row])[0]
+    return next(iter(_summaries(session, [study_uid])), None)
 
 
 def names(session: Session, study_uids: Collection[str]) -> Mapping[str, StudySummary]:
     """Return studies by UID, for a list of something else that names them."""
-    rows = session.scalars(sa.select(StudyRow).where(StudyRow.study_uid.in_(list(study_uids)))).all()
-    return {summary.study_uid: summary for summary in _summaries(session, rows)}
+    return {summary.study_uid: summary for summary in _summaries(session, list(study_uids))}
 
 
 def series(session: Session, study_uid: str) -> Sequence[SeriesSummary]:
@@ -95,27 +126,31 @@ def header_text(facts: Mapping[str, Any] | None, keyword: str) -> str:
     return "\\".join(str(value) for value in element[1:])
 
 
-def _conditions(wanted: Search) -> list[sa.ColumnElement[bool]]:
-    conditions = []
+def _conditions(session: Session, wanted: Search) -> list[sa.ColumnElement[bool]]:
+    conditions: list[sa.ColumnElement[bool]] = []
     if wanted.patient:
-        conditions.append(
-            sa.or_(
-                StudyRow.patient_id.icontains(wanted.patient, autoescape=True),
-                StudyRow.patient_name.icontains(wanted.patient.replace(" ", "^"), autoescape=True),
-                StudyRow.patient_name.icontains(wanted.patient, autoescape=True),
-            )
-        )
+        name, patient_id = StudyRow.patient_name, StudyRow.patient_id
+        spellings = dict.fromkeys((wanted.patient, wanted.patient.replace(" ", "^")))
+        named = [_has(session, name, spelling) for spelling in spellings]
+        conditions.append(sa.or_(_has(session, patient_id, wanted.patient), *named))
     if wanted.accession:
-        conditions.append(StudyRow.accession.icontains(wanted.accession, autoescape=True))
+        conditions.append(_has(session, StudyRow.accession, wanted.accession))
     if wanted.date_from:
         conditions.append(StudyRow.study_date >= wanted.date_from)
     if wanted.date_to:
         conditions.append(StudyRow.study_date <= wanted.date_to)
     if wanted.study_uid:
         conditions.append(StudyRow.study_uid == wanted.study_uid)
-    if wanted.progress is not None:
-        conditions += _stands_at(wanted.progress)
     return conditions
+
+
+def _has(session: Session, column: InstrumentedAttribute[str], text: str) -> sa.ColumnElement[bool]:
+    """Return that a column has a text in it, in capitals or not."""
+    if session.get_bind().dialect.name == "postgresql":
+        return column.icontains(text, autoescape=True)
+    # SQLite's LIKE knows only the capitals of A to Z, and lower() would not know more.
+    ways = (text,) if text.isascii() else dict.fromkeys((text, text.upper(), text.lower(), text.title()))
+    return sa.or_(*(column.contains(way, autoescape=True) for way in ways))
 
 
 def _held() -> sa.ColumnElement[bool]:
@@ -124,8 +159,8 @@ def _held() -> sa.ColumnElement[bool]:
 
 def _failed() -> sa.ColumnElement[bool]:
     failed_jobs = sa.select(JobRow.study_uid).where(JobRow.state == sa.literal_column("'failed'"))  # as its index says
-    not_there = OutboxRow.state.in_([sa.literal_column("'failed'"), sa.literal_column("'refused'")])
-    return sa.or_(StudyRow.study_uid.in_(failed_jobs), StudyRow.study_uid.in_(_with_delivery(not_there)))
+    not_there = _with_delivery(one_of(OutboxRow.state, ("failed", "refused")))
+    return StudyRow.study_uid.in_(failed_jobs.union_all(not_there))
 
 
 def _receiving() -> sa.ColumnElement[bool]:
@@ -133,24 +168,34 @@ def _receiving() -> sa.ColumnElement[bool]:
 
 
 def _analysing() -> sa.ColumnElement[bool]:
-    return StudyRow.study_uid.in_(sa.select(RunRow.study_uid).where(RunRow.state.in_(_ON_THE_WAY)))
+    return StudyRow.study_uid.in_(sa.select(RunRow.study_uid).where(one_of(RunRow.state, ON_THE_WAY)))
 
 
 def _sending() -> sa.ColumnElement[bool]:
-    return StudyRow.study_uid.in_(_with_delivery(OutboxRow.state.in_(PENDING)))
+    return StudyRow.study_uid.in_(_with_delivery(one_of(OutboxRow.state, PENDING)))
 
 
 def _sent() -> sa.ColumnElement[bool]:
-    return sa.exists().where(
-        RunRow.study_uid == StudyRow.study_uid,
-        RunRow.state == RunState.REPORTED,
-        OutboxRow.run_id == RunRow.id,
-        OutboxRow.state == OutboxState.SENT,
+    return _is_any(
+        sa.select(RunRow.id)
+        .join(OutboxRow, OutboxRow.run_id == RunRow.id)
+        .where(
+            RunRow.study_uid == StudyRow.study_uid,
+            RunRow.state == RunState.REPORTED,
+            OutboxRow.state == OutboxState.SENT,
+        )
     )
 
 
 def _reported() -> sa.ColumnElement[bool]:
-    return sa.exists().where(RunRow.study_uid == StudyRow.study_uid, RunRow.state == RunState.REPORTED)
+    return _is_any(
+        sa.select(RunRow.id).where(RunRow.study_uid == StudyRow.study_uid, RunRow.state == RunState.REPORTED)
+    )
+
+
+def _is_any(of_study: sa.Select[Any]) -> sa.ColumnElement[bool]:
+    """Say whether there is any, asked study by study: with an offset PostgreSQL does not go through all there are."""
+    return sa.exists(of_study.correlate(StudyRow).limit(1).offset(0))
 
 
 _IS: Mapping[Progress, Callable[[], sa.ColumnElement[bool]]] = {
@@ -165,14 +210,14 @@ _IS: Mapping[Progress, Callable[[], sa.ColumnElement[bool]]] = {
 }
 """A word -> the studies it fits. The first that fits counts. Words for few studies start from these few."""
 
+_COMMON = (Progress.SENT, Progress.REPORTED, Progress.UNWANTED)
+"""Words for many studies: each is asked by itself."""
+
 
 def _with_delivery(which: sa.ColumnElement[bool]) -> sa.Select[Any]:
     """Select the studies whose newest report has such a delivery."""
-    return (
-        sa.select(RunRow.study_uid)
-        .join(OutboxRow, OutboxRow.run_id == RunRow.id)
-        .where(which, RunRow.state == RunState.REPORTED)
-    )
+    of_runs = sa.select(OutboxRow.run_id).where(which)  # first these few, then their runs
+    return sa.select(RunRow.study_uid).where(RunRow.id.in_(of_runs), RunRow.state == RunState.REPORTED)
 
 
 def _stands_at(progress: Progress) -> list[sa.ColumnElement[bool]]:
@@ -181,8 +226,10 @@ def _stands_at(progress: Progress) -> list[sa.ColumnElement[bool]]:
     return [_IS[progress](), *(~_IS[word]() for word in earlier)]
 
 
-def _summaries(session: Session, rows: Sequence[StudyRow]) -> tuple[StudySummary, ...]:
-    uids = [row.study_uid for row in rows]
+def _summaries(session: Session, uids: Sequence[str]) -> tuple[StudySummary, ...]:
+    """Return what a list says of studies, in their order; without those that are not there."""
+    known = {row.study_uid: row for row in session.scalars(sa.select(StudyRow).where(StudyRow.study_uid.in_(uids)))}
+    rows = [known[uid] for uid in uids if uid in known]
     modalities = _modalities(session, uids)
     progress = _progress(session, uids)
     return tuple(

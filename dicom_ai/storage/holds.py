@@ -305,8 +305,11 @@ def _is_open() -> sa.ColumnElement[bool]:
 def _held(session: Session, row: HoldRow) -> Sequence[int]:
     if not row.blocks or row.ended_at is not None:
         return ()
+    of_study = sa.select(RunRow.id).where(RunRow.study_uid == row.study_uid)
     query = sa.select(OutboxRow.id).where(
-        OutboxRow.state.in_(_PENDING), sa.exists().where(HoldRow.id == row.id, *_covers()).correlate(OutboxRow)
+        OutboxRow.run_id.in_(of_study),
+        OutboxRow.state.in_(_PENDING),
+        sa.exists().where(HoldRow.id == row.id, *_covers()).correlate(OutboxRow),
     )
     return session.scalars(query).all()
 

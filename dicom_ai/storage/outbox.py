@@ -17,6 +17,7 @@ from dicom_ai.domain.run import RunState
 from dicom_ai.storage import audit, holds, pauses, versions
 from dicom_ai.storage.database import now
 from dicom_ai.storage.tables import DestinationRow, OutboxRow, ResultRow, RunRow, SeriesRow
+from dicom_ai.storage.words import one_of
 
 
 class OutboxState(StrEnum):
@@ -267,7 +268,7 @@ def statuses(session: Session) -> Sequence[DestinationStatus]:
     pending = dict(
         session.execute(
             sa.select(OutboxRow.destination, sa.func.count())
-            .where(OutboxRow.state.in_(PENDING))
+            .where(one_of(OutboxRow.state, PENDING))
             .group_by(OutboxRow.destination)
         ).all()
     )
@@ -300,13 +301,12 @@ def _due(session: Session, at: float) -> sa.ColumnElement[bool]:
     not_compared = sa.exists().where(ResultRow.id == OutboxRow.result_id, *versions.waiting_in(ResultRow.study_uid))
     paused = pauses.holding(session)
     free = sa.and_(~study_is_open, ~not_compared, ~paused, ~holds.holding())
-    return sa.and_(OutboxRow.state.in_(PENDING), OutboxRow.next_at <= at, free)
+    return sa.and_(one_of(OutboxRow.state, PENDING), OutboxRow.next_at <= at, free)
 
 
 def _sent_last_hour(session: Session, destination: str) -> int:
     query = sa.select(sa.func.count()).where(
         OutboxRow.destination == destination,
-        OutboxRow.state == OutboxState.SENT,
         OutboxRow.sent_at > now(session) - HOUR_S,
     )
     return session.scalar(query) or 0

@@ -16,6 +16,7 @@ from dicom_ai.domain.result import ResultKind
 from dicom_ai.storage import audit
 from dicom_ai.storage.database import lock_study, now
 from dicom_ai.storage.tables import JobRow, OutboxRow, PauseRow, ResultRow, RunJobRow
+from dicom_ai.storage.words import one_of
 
 RESUMED = "resumed"
 """The word of the audit trail for the end of a pause."""
@@ -23,7 +24,7 @@ RESUMED = "resumed"
 BRAKE = "the node"
 """Who paused a rule that suddenly took far more than usual; a person resumes it."""
 
-_PENDING = OutboxRow.state.in_(("waiting", "unknown"))  # outbox.PENDING, which stands on this module
+_PENDING = one_of(OutboxRow.state, ("waiting", "unknown"))  # outbox.PENDING, which stands on this module
 
 
 class PauseKind(StrEnum):

@@ -9,12 +9,13 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from dicom_ai.domain.job import FINISHED, Job, JobKind, JobState
-from dicom_ai.domain.run import Request, RunState, Wanted
+from dicom_ai.domain.run import ON_THE_WAY, Request, RunState, Wanted
 from dicom_ai.storage import audit, evidence, holds, jobs, outbox, studies, withdrawals
 from dicom_ai.storage.database import lock_study, now
 from dicom_ai.storage.holds import HoldKind, NewHold
 from dicom_ai.storage.jobs import NewJob
 from dicom_ai.storage.tables import JobRow, OutboxRow, RunJobRow, RunRow, StudyRow
+from dicom_ai.storage.words import one_of
 
 REPLACED = "newer images or rules replaced it"
 
@@ -94,7 +95,9 @@ def plan(session: Session, study_uid: str, wanted: Sequence[Wanted]) -> int | No
 
 def begin_due_reports(session: Session, patience: Patience) -> Sequence[int]:
     """Queue the report of every run that may be reported now; return their ids."""
-    collecting = session.scalars(sa.select(RunRow).where(RunRow.state == RunState.COLLECTING).order_by(RunRow.id))
+    on_the_way = one_of(RunRow.state, ON_THE_WAY)
+    query = sa.select(RunRow).where(on_the_way, RunRow.state == RunState.COLLECTING).order_by(RunRow.id)
+    collecting = session.scalars(query)
     return [run.id for run in collecting.all() if _begin_report(session, run, patience)]
 
 
@@ -111,7 +114,7 @@ def settle_parked(session: Session) -> Sequence[int]:
     runs = session.scalars(
         sa.select(RunRow)
         .join(JobRow, sa.and_(JobRow.run_id == RunRow.id, JobRow.kind == JobKind.REPORT))
-        .where(RunRow.state == RunState.REPORTING, JobRow.state == JobState.FAILED)
+        .where(one_of(RunRow.state, ON_THE_WAY), RunRow.state == RunState.REPORTING, JobRow.state == JobState.FAILED)
     ).all()
     for run in runs:
         run.state, run.reason, run.reported_at = RunState.REPORTED, "its report was parked", now(session)

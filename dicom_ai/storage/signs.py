@@ -13,7 +13,7 @@ from dicom_ai.domain.job import JobState
 from dicom_ai.domain.run import RunState
 from dicom_ai.storage import holds, pauses
 from dicom_ai.storage.database import now
-from dicom_ai.storage.jobs import WAITED
+from dicom_ai.storage.jobs import QUEUES, WAITED
 from dicom_ai.storage.outbox import PENDING, OutboxState
 from dicom_ai.storage.retention import STUCK
 from dicom_ai.storage.tables import (
@@ -29,6 +29,7 @@ from dicom_ai.storage.tables import (
     StudyRow,
 )
 from dicom_ai.storage.watch_tables import ConfirmationRow, DeviceRow
+from dicom_ai.storage.words import one_of
 
 HOUR_S = 3600
 DAY_S = 86_400
@@ -134,7 +135,7 @@ def queues(session: Session) -> Mapping[str, Waiting]:
     """Return what waits for a worker, by queue: analyses (gpu), reports (io), and series for routing."""
     at = now(session)
     jobs = sa.select(JobRow.queue, sa.func.count(), sa.func.min(JobRow.available_at)).where(
-        JobRow.state == JobState.QUEUED, JobRow.available_at <= at
+        JobRow.queue.in_(set(QUEUES.values())), JobRow.state == JobState.QUEUED, JobRow.available_at <= at
     )
     waiting = {queue: Waiting(number, since) for queue, number, since in session.execute(jobs.group_by(JobRow.queue))}
     unrouted = sa.select(sa.func.count(), sa.func.min(SeriesRow.last_received_at)).where(
@@ -149,7 +150,7 @@ def failing_destinations(session: Session) -> Mapping[str, Waiting]:
     query = (
         sa.select(OutboxRow.destination, sa.func.count(), sa.func.min(OutboxRow.queued_at))
         .join(DestinationRow, DestinationRow.name == OutboxRow.destination)
-        .where(DestinationRow.failures > 0, OutboxRow.attempts > 0, OutboxRow.state.in_(PENDING))
+        .where(DestinationRow.failures > 0, OutboxRow.attempts > 0, one_of(OutboxRow.state, PENDING))
         .group_by(OutboxRow.destination)
     )
     return {name: Waiting(number, since) for name, number, since in session.execute(query)}

@@ -46,7 +46,7 @@ class StudyRow(Table):
     study_date: Mapped[str] = mapped_column(index=True)
     patient_name: Mapped[str] = mapped_column(server_default="")
     first_received_at: Mapped[float]
-    last_received_at: Mapped[float] = mapped_column(index=True)
+    last_received_at: Mapped[float]
     quiet_s: Mapped[float | None]
     routing_until: Mapped[float | None]
     asked_at: Mapped[float | None]
@@ -224,7 +224,7 @@ class RunRow(Table):
     id: Mapped[int] = mapped_column(primary_key=True)
     study_uid: Mapped[str] = mapped_column(UID, sa.ForeignKey("studies.study_uid"))
     number: Mapped[int]
-    state: Mapped[str] = mapped_column(WORD, index=True)
+    state: Mapped[str] = mapped_column(WORD)
     input_digest: Mapped[str] = mapped_column(DIGEST)
     reason: Mapped[str]
     created_at: Mapped[float]
@@ -328,7 +328,7 @@ class OutboxRow(Table):
     __tablename__ = "outbox"
     id: Mapped[int] = mapped_column(primary_key=True)
     result_id: Mapped[int] = mapped_column(sa.ForeignKey("results.id"))
-    run_id: Mapped[int] = mapped_column(sa.ForeignKey("runs.id"), index=True)
+    run_id: Mapped[int] = mapped_column(sa.ForeignKey("runs.id"))
     destination: Mapped[str] = mapped_column(NAME)
     state: Mapped[str] = mapped_column(WORD)
     attempts: Mapped[int]

@@ -10,7 +10,18 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column
 
-from dicom_ai.storage.tables import DIGEST, NAME, UID, WORD, AuditRow, Table
+from dicom_ai.storage.tables import (
+    DIGEST,
+    NAME,
+    UID,
+    WORD,
+    AttemptRow,
+    AuditRow,
+    OutboxRow,
+    RunRow,
+    StudyRow,
+    Table,
+)
 
 
 class AccountRow(Table):
@@ -79,3 +90,21 @@ class AuditStudyRow(Table):
 sa.Index("ix_audit_actor_id", AuditRow.actor, AuditRow.id)
 sa.Index("ix_audit_action_id", AuditRow.action, AuditRow.id)
 sa.Index("ix_audit_subject_id", AuditRow.subject, AuditRow.id)
+
+sa.Index("ix_studies_last_received_at_study_uid", StudyRow.last_received_at, StudyRow.study_uid)
+
+# Two columns each: without statistics a database would rather go through all runs, or deliveries, of one state.
+sa.Index("ix_runs_study_uid_state", RunRow.study_uid, RunRow.state)
+sa.Index("ix_outbox_run_id_state", OutboxRow.run_id, OutboxRow.state)
+_ON_THE_WAY = sa.text("state IN ('collecting', 'reporting')")
+sa.Index("ix_runs_on_the_way", RunRow.state, RunRow.id, sqlite_where=_ON_THE_WAY, postgresql_where=_ON_THE_WAY)
+sa.Index(
+    "ix_runs_incomplete",
+    RunRow.id,
+    sqlite_where=sa.text("complete IS 0"),
+    postgresql_where=sa.text("complete IS false"),
+)
+_PENDING = sa.text("state IN ('waiting', 'unknown')")
+sa.Index("ix_outbox_destination_sent_at", OutboxRow.destination, OutboxRow.sent_at)
+sa.Index("ix_outbox_pending", OutboxRow.queued_at, sqlite_where=_PENDING, postgresql_where=_PENDING)
+sa.Index("ix_attempts_ended_at", AttemptRow.ended_at)

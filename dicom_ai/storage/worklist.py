@@ -13,6 +13,7 @@ from dicom_ai.errors import ConfigError
 from dicom_ai.storage import audit, jobs, outbox
 from dicom_ai.storage.outbox import PENDING, OutboxState
 from dicom_ai.storage.tables import JobRow, OutboxRow, ResultRow, RunJobRow, RunRow
+from dicom_ai.storage.words import one_of
 
 HIGHEST, LOWEST = 999, -999
 """Priorities a person may give; reports, at 1000, always go first."""
@@ -70,16 +71,14 @@ def failed_jobs(session: Session, *, most: int) -> Sequence[WaitingJob]:
 
 def open_deliveries(session: Session, *, most: int, destination: str = "") -> Sequence[WaitingDelivery]:
     """Return what waits for a destination, or for one of them, oldest first."""
-    which = sa.and_(OutboxRow.state.in_(PENDING), _to(destination))
+    which = sa.and_(one_of(OutboxRow.state, PENDING), _to(destination))
     return _deliveries(session, which, OutboxRow.queued_at, most=most)
 
 
 def failed_deliveries(session: Session, *, most: int, destination: str = "") -> Sequence[WaitingDelivery]:
     """Return what did not get to its destination, or to one of them, and will not be tried again, newest first."""
-    states: list[sa.ColumnElement[str]] = [
-        sa.literal_column(f"'{state}'") for state in ("failed", "refused")
-    ]  # as their index says
-    return _deliveries(session, sa.and_(OutboxRow.state.in_(states), _to(destination)), OutboxRow.id.desc(), most=most)
+    which = sa.and_(one_of(OutboxRow.state, ("failed", "refused")), _to(destination))
+    return _deliveries(session, which, OutboxRow.id.desc(), most=most)
 
 
 def retry_job(session: Session, job_id: int, *, who: str) -> None:

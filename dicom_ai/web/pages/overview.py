@@ -7,7 +7,7 @@ from starlette.responses import Response
 
 from dicom_ai.app import App
 from dicom_ai.domain.browsing import Search
-from dicom_ai.storage import alarms, browse, holds, jobs, outbox, pauses, rules, signs, studies, worklist
+from dicom_ai.storage import alarms, browse, holds, outbox, pauses, rules, signs, studies, worklist
 from dicom_ai.storage.database import Session, now
 from dicom_ai.storage.disk import disk_of
 from dicom_ai.web.visit import Visiting
@@ -36,7 +36,6 @@ def show(visit: Visiting) -> Response:
             "needs": list(_needs(app, session)),
             "at": now(session),
             "last_received_at": studies.last_received_at(session),
-            "jobs": jobs.counts(session),
             "queues": signs.queues(session),
             "destinations": outbox.statuses(session),
             "devices": signs.devices(session),
