@@ -125,6 +125,7 @@ def write_card(folder: Path) -> None:
         processor=f"{training['threads'] or 'all'} CPU threads" if training["device"] == "cpu" else "one GPU",
         history=_history(training["history"]),
         offset=_offset(folder),
+        repeatability=_repeatability(folder),
         **{key: training[key] for key in ("net", "steps", "hours", "batch", "seed", "learning_rate")},
     )
     (folder / "MODEL_CARD.md").write_text(text, encoding="utf-8")
@@ -136,6 +137,19 @@ def _offset(folder: Path) -> str:
     if offset is None:
         return f"No offset against {SEGMENTER} was measured, so no z-score and no healthy range is reported."
     return f"It reads {offset.offset_mm2:+.1f} mm2 more than {offset.segmenter} ({offset.images} images)."
+
+
+def _repeatability(folder: Path) -> str:
+    """Return what the manifest states of scans of an unchanged cord, on which every comparison with a prior rests."""
+    found = read_manifest(folder).repeatability
+    if found is None:
+        return "Its repeatability was not measured, so no change since an earlier examination is judged."
+    return (
+        f"Two scans of an unchanged cord differ at a level by less than {found.csa_mm2:.1f} mm2 in 95 % of the pairs "
+        f"({found.pairs}),\n  in formula necks that are placed anew with other noise, in the least repeatable contrast "
+        "(`dicom-ai repeatability\n  spinal-cord --state`; `repeatability.json` has the others, and one real neck). "
+        "Another scanner, another day and wrongly\n  counted levels are not in it."
+    )
 
 
 def _history(runs: list[dict[str, Any]]) -> str:
@@ -233,5 +247,6 @@ Nobody has yet run this model by ONNX Runtime's CUDA provider.
   7 T, tumours, metal, or strong compression, which were seen as invented images only.
 - Manual masks of real necks draw the border each in their own way; the model's own offset against a given segmenter is
   known only as far as the table says. {offset}
+- {repeatability}
 - Above the foramen magnum and below the conus the mask may end some millimetres early or late.
 """

@@ -1,13 +1,15 @@
 """How far two scans of an unchanged cord lie apart: the figure, where it is stated, and what a scan again is."""
 
+import json
+
 import numpy as np
 import pytest
 
 from dicom_ai.domain.model import ModelRepeatability
 from dicom_ai.imaging.neck_phantom import NeckShape, sagittal_grid
 from dicom_ai.inference.manifest import read_manifest
-from dicom_ai.inference.registry import default_models_folder
-from dicom_ai.training.cord_repeatability import MOST_SHIFT_MM, coefficient, moved, state
+from dicom_ai.inference.registry import ModelStore, default_models_folder
+from dicom_ai.training.cord_repeatability import FILE, MOST_SHIFT_MM, coefficient, moved, state
 
 
 def row(neck: str, level: str, csa_mm2: float) -> dict:
@@ -47,3 +49,16 @@ def test_the_figure_stands_in_the_manifest_and_an_older_one_does_not(tmp_path):
 
     assert read_manifest(folder).repeatability == ModelRepeatability(2.5, 40)
     assert (folder / "model.toml").read_text().count("[repeatability]") == 1
+
+
+def test_what_the_shipped_model_states_was_measured_on_its_own_weights():
+    folder = default_models_folder() / "spinal-cord"
+    stated = read_manifest(folder).repeatability
+    measured = json.loads((folder / FILE).read_text())
+
+    if stated is None:
+        pytest.skip("the shipped weights have no repeatability yet: dicom-ai repeatability spinal-cord --state")
+    assert measured["weights"] == ModelStore(folder.parent).load("spinal-cord").reference.digest
+    assert ModelRepeatability(measured["stated"]["csa_mm2"], measured["stated"]["pairs"]) == stated
+    of_group = [row for row in measured["rows"] if row["group"] == measured["stated"]["group"]]
+    assert coefficient(of_group) == stated
