@@ -24,34 +24,43 @@ const wanted = new URL(request.url).searchParams.get('SeriesInstanceUIDs').split
 
 await page.goto(request.url);
 await page.waitForFunction(() => window.services?.displaySetService?.getActiveDisplaySets?.().length > 0, null, { timeout: 60000 });
-await page.waitForFunction((count) => {
-  const sets = window.services.displaySetService.getActiveDisplaySets();
-  if (sets.length < count) return false; // the images can be there before their results
-  const seg = window.services.segmentationService.getSegmentations();
-  const sr = sets.find((d) => d.Modality === 'SR');
-  const wantsSeg = sets.some((d) => d.Modality === 'SEG');
-  return (!wantsSeg || seg.length > 0) && (!sr || sr.isLoaded || !sr.isImagingMeasurementReport || (sr.measurements || []).length > 0);
-}, wanted, { timeout: 60000 }).catch(() => {});
-await page.waitForTimeout(4000);
-
-const seen = await page.evaluate(() => {
+// What OHIF has decoded so far, and whether that is all: every wanted display set is there, every label map image lies in
+// the cache, every report is read.
+const read = (count) => {
   const { segmentationService, displaySetService } = window.services;
+  const sets = displaySetService.getActiveDisplaySets();
+  let missing = Math.max(count - sets.length, 0); // the images can be there before their results
   const segmentations = segmentationService.getSegmentations().map((s) => {
     const held = window.cornerstoneTools.segmentation.state.getSegmentation(s.segmentationId || s.id);
     const voxels = {};
     for (const id of held.representationData.Labelmap.imageIds) {
       const image = window.cornerstone.cache.getImage(id);
+      if (!image) { missing += 1; continue; }
       const data = image.voxelManager ? image.voxelManager.getScalarData() : image.getPixelData();
       for (const value of data) if (value) voxels[value] = (voxels[value] || 0) + 1;
     }
     return { label: s.label, segments: Object.fromEntries(Object.values(s.segments).map((x) => [x.segmentIndex, x.label])), voxels };
   });
-  const reports = displaySetService.getActiveDisplaySets().filter((d) => d.Modality === 'SR').map((d) => ({
-    measurementReport: Boolean(d.isImagingMeasurementReport),
-    measurements: (d.measurements || []).map((m) => ({ tracking: m.TrackingIdentifier, labels: (m.labels || []).map((l) => `${l.label}: ${l.value}`), loaded: Boolean(m.loaded) })),
-  }));
-  return { segmentations, reports, text: document.body.innerText };
-});
+  if (sets.some((d) => d.Modality === 'SEG') && !segmentations.length) missing += 1;
+  const reports = sets.filter((d) => d.Modality === 'SR').map((d) => {
+    const measurements = d.measurements || [];
+    if (!d.isLoaded && d.isImagingMeasurementReport && !measurements.length) missing += 1;
+    return {
+      measurementReport: Boolean(d.isImagingMeasurementReport),
+      measurements: measurements.map((m) => ({ tracking: m.TrackingIdentifier, labels: (m.labels || []).map((l) => `${l.label}: ${l.value}`), loaded: Boolean(m.loaded) })),
+    };
+  });
+  return { segmentations, reports, text: document.body.innerText, missing };
+};
+
+// Not a fixed wait: a busy machine decodes for long. It is over when nothing is missing and nothing changed for two seconds.
+let seen = await page.evaluate(read, wanted);
+for (let turn = 0, unchanged = 0; turn < 180 && unchanged < 4; turn += 1) {
+  await page.waitForTimeout(500);
+  const now = await page.evaluate(read, wanted);
+  unchanged = !now.missing && JSON.stringify(now) === JSON.stringify(seen) ? unchanged + 1 : 0;
+  seen = now;
+}
 for (const name of ['Skip all', 'Not now', 'No']) {
   const button = page.getByText(name, { exact: true });
   if (await button.count()) { await button.first().click().catch(() => {}); break; }

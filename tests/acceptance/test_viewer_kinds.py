@@ -8,6 +8,7 @@ from pydicom.dataset import Dataset
 
 from dicom_ai.dicom.seg_writer import write_seg
 from dicom_ai.domain.findings import Quality, Quantity, Segmentation
+from dicom_ai.domain.prior import Change
 from dicom_ai.domain.result import ResultKind
 from tests import builders
 from tests.acceptance.archives import orthanc
@@ -48,6 +49,7 @@ def viewed(tmp_path_factory):
         ),
         "failed": results.report(neck, results.finding(neck, "C4", "C4"), failed, complete=False),
         "nothing": results.report(neck, notes=["no cord found"]),
+        "prior": results.report(neck, results.compared(neck, "C4", Change.SMALLER)),
         "film": results.report(film, vertebra),
     }
     for name, dataset in written.items():
@@ -84,6 +86,20 @@ def test_a_report_with_a_failed_level_still_shows_the_others(viewed, tmp_path):
     (report,) = found["reports"]
     assert len(report["measurements"]) == 2
     assert any(label.startswith("Mean CSA over C4: 67.4") for label in report["measurements"][0]["labels"])
+
+
+def test_a_change_since_a_prior_is_drawn_beside_the_mean(viewed, tmp_path):
+    _, found = seen(viewed, "prior", tmp_path / "prior.png")
+
+    (report,) = found["reports"]
+    drawn = report["measurements"][0]["labels"][:4]
+    assert [label.partition(":")[0] for label in drawn] == [
+        "Mean CSA over C4",
+        "Change of mean CSA over C4",
+        "Percent change of CSA over C4",
+        "Prior mean CSA over C4",
+    ]
+    assert drawn[1].startswith("Change of mean CSA over C4: -2.7")
 
 
 def test_a_report_without_findings_is_shown_as_text(viewed, tmp_path):

@@ -5,7 +5,7 @@ from pathlib import Path
 import nibabel
 import numpy as np
 import pytest
-from pydicom import dcmread
+from pydicom import Dataset, dcmread
 
 from dicom_ai.analysis.batch import Batch
 from dicom_ai.dicom.sr_reader import read_sr
@@ -44,17 +44,22 @@ def sagittal(path: Path) -> list:
     return builders.mr_series(scaled, plane="sagittal", spacing_mm=(float(across), float(down), float(along)))
 
 
-def test_every_lumbar_vertebra_has_its_name_and_its_voxels(viewed):
+def opened(viewed, modality: str) -> tuple[Dataset, dict]:
+    """Open one of the results over the images; return it and what OHIF made of it."""
     address, results, source, folder = viewed
-    seg = results["SEG"]
-
+    result = results[modality]
     seen = look(
         address,
         study=source.StudyInstanceUID,
-        series=[source.SeriesInstanceUID, seg.SeriesInstanceUID],
-        first=seg.SeriesInstanceUID,
-        picture=folder / "seg.png",
+        series=[source.SeriesInstanceUID, result.SeriesInstanceUID],
+        first=result.SeriesInstanceUID,
+        picture=folder / f"{modality}.png",
     )
+    return result, seen
+
+
+def test_every_lumbar_vertebra_has_its_name_and_its_voxels(viewed):
+    seg, seen = opened(viewed, "SEG")
 
     (shown,) = seen["segmentations"]
     names = {str(one.SegmentNumber): str(one.SegmentLabel) for one in seg.SegmentSequence}
@@ -71,16 +76,7 @@ def test_every_lumbar_vertebra_has_its_name_and_its_voxels(viewed):
 
 
 def test_every_group_of_the_lumbar_report_is_shown(viewed):
-    address, results, source, folder = viewed
-    report = results["SR"]
-
-    seen = look(
-        address,
-        study=source.StudyInstanceUID,
-        series=[source.SeriesInstanceUID, report.SeriesInstanceUID],
-        first=report.SeriesInstanceUID,
-        picture=folder / "sr.png",
-    )
+    report, seen = opened(viewed, "SR")
 
     (shown,) = seen["reports"]
     assert len(shown["measurements"]) == len(read_sr(report).findings) > 5
