@@ -144,11 +144,11 @@ def test_a_rule_is_written_from_what_occurred_tried_and_saved(site: Site) -> Non
     page.get_by_label("Name", exact=True).fill(RULE)
     page.get_by_label("Model", exact=True).select_option("spinal-cord")
     page.get_by_label("State", exact=True).select_option("on")
-    page.get_by_role("button", name="Take MR,").click()
+    page.get_by_role("button", name="MR ·").click()
     expect(page.get_by_label("Value of Modality")).to_have_value("MR")
     page.locator("#all-new").fill("plane")
     page.locator("#all-new").press("Enter")
-    page.get_by_role("button", name="Take sagittal").click()
+    page.get_by_role("button", name="sagittal ·").click()
     expect(page.get_by_label("Value of plane")).to_have_value("sagittal")
     page.get_by_role("button", name="Check and try").click()
 
@@ -196,12 +196,12 @@ def test_a_viewer_sees_the_rule_and_cannot_change_anything(site: Site) -> None:
 
 def test_the_rules_go_back_to_what_they_were(site: Site) -> None:
     page = site.open("rules")
-    page.get_by_role("link", name="Roll back to version 1").click()
+    page.get_by_role("link", name="Roll back … to version 1").click()
     expect(page.get_by_text(f"{RULE} would take 0")).to_be_visible()
     page.get_by_label("Why").fill("only a trial")
     page.get_by_role("button", name="Roll back to version 1").click()
 
     expect(page.get_by_role("status").get_by_text("The rules are as in version 1: version 3")).to_be_visible()
     assert RULE not in page.get_by_role("table").first.inner_text()
-    page.get_by_role("link", name="What version 3 changed").click()
+    page.get_by_role("link", name="changes of version 3").click()
     expect(page.get_by_role("rowheader", name=RULE)).to_contain_text("is gone")
