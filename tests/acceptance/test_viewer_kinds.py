@@ -7,17 +7,21 @@ import pytest
 from pydicom.dataset import Dataset
 
 from dicom_ai.dicom.seg_writer import write_seg
+from dicom_ai.dicom.sr_reader import read_sr
 from dicom_ai.domain.findings import Quality, Quantity, Segmentation
 from dicom_ai.domain.prior import Change
 from dicom_ai.domain.result import ResultKind
+from dicom_ai.measurements.vertebrae import vertebra_findings
 from tests import builders
 from tests.acceptance.archives import orthanc
+from tests.acceptance.lumbar import BODY_MM, SPACING_MM, lumbar
 from tests.acceptance.ohif import look, ohif
 from tests.peers import free_port
 from tests.unit.dicom import results
 
 LEVELS = ("C3", "C4", "C5", "C6", "C7")
 SHAPE = (9, 64, 64)
+LUMBAR = lumbar()
 
 
 def spine_labels() -> np.ndarray:
@@ -35,6 +39,8 @@ def viewed(tmp_path_factory):
     ramp = np.broadcast_to(np.arange(64, dtype=np.uint16) * 16, SHAPE).copy()
     neck = results.read(builders.mr_series(ramp, plane="sagittal"), folder / "neck")
     film = results.read(builders.radiograph(), folder / "film")
+    back = results.read(builders.mr_series(LUMBAR.voxels, plane="sagittal", spacing_mm=SPACING_MM), folder / "back")
+    found = LUMBAR.segmentation(back.source.image)
     segments = results.segments(*(results.vertebra(level) for level in LEVELS))
     empty = (Quantity("csa_mean", None, "edge"),)
     failed = results.finding(neck, "C5", "C5", quantities=empty, quality=Quality.FAIL, contour=None)
@@ -51,13 +57,18 @@ def viewed(tmp_path_factory):
         "nothing": results.report(neck, notes=["no cord found"]),
         "prior": results.report(neck, results.compared(neck, "C4", Change.SMALLER)),
         "film": results.report(film, vertebra),
+        "lumbar-seg": write_seg(
+            back.series, back.source, found, identity=results.identity(ResultKind.SEG), model=results.MODEL
+        ),
+        "lumbar": results.report(back, *vertebra_findings(back.source, found)),
     }
+    origins = {**dict.fromkeys(written, neck), "film": film, "lumbar-seg": back, "lumbar": back}
     for name, dataset in written.items():
         dataset.save_as(folder / f"{name}.dcm", enforce_file_format=True)
     with orthanc(folder / "orthanc", node_port=free_port()) as archive:
         archive.upload([path for path in folder.rglob("*.dcm") if "orthanc" not in path.parts])
         with ohif(archive.url) as address:
-            yield address, {name: (dataset, film if name == "film" else neck) for name, dataset in written.items()}
+            yield address, {name: (dataset, origins[name]) for name, dataset in written.items()}
 
 
 def seen(viewed, name: str, picture: Path) -> tuple[Dataset, dict]:
@@ -78,6 +89,26 @@ def test_every_segment_of_a_spine_has_its_name_and_its_voxels(viewed, tmp_path):
     labels = spine_labels()
     assert shown["segments"] == {str(n): f"{level} vertebra" for n, level in enumerate(LEVELS, 1)}
     assert shown["voxels"] == {str(n): int((labels == n).sum()) for n in range(1, len(LEVELS) + 1)}
+
+
+def test_every_structure_of_a_lumbar_spine_has_its_name_and_its_voxels(viewed, tmp_path):
+    seg, found = seen(viewed, "lumbar-seg", tmp_path / "lumbar-seg.png")
+
+    (shown,) = found["segmentations"]
+    assert shown["segments"] == {str(one.SegmentNumber): str(one.SegmentLabel) for one in seg.SegmentSequence}
+    assert shown["voxels"] == {str(n): int((LUMBAR.labels == n).sum()) for n in range(1, 11)}
+
+
+def test_every_body_and_disc_of_the_lumbar_report_is_shown(viewed, tmp_path):
+    dataset, found = seen(viewed, "lumbar", tmp_path / "lumbar.png")
+
+    (report,) = found["reports"]
+    labels = [label for one in report["measurements"] for label in one["labels"]]
+    findings = read_sr(dataset).findings
+    assert len(report["measurements"]) == len(findings) >= 9
+    heights = [item.value for one in findings for item in one.quantities if item.key == "height_middle"]
+    assert heights == pytest.approx([2 * BODY_MM[1]] * 5, abs=1.0)
+    assert all(any(f": {value:.2f}" in label for label in labels) for value in heights)
 
 
 def test_a_report_with_a_failed_level_still_shows_the_others(viewed, tmp_path):
