@@ -8,6 +8,9 @@ import numpy as np
 
 TALL, SHORT = 1.6, 0.65
 """A vertebra TALL times as high as its neighbours lead to expect holds two; two SHORT ones may be parts of one."""
+TALLER = 1.3
+"""One TALL times as high as both neighbours holds two where the row leads to expect that much less, too: between neck
+and chest heights change faster than a line through the whole row."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,13 +67,25 @@ def spacing(instances: Sequence[Instance], *, odd: frozenset[int] = frozenset())
     discs = np.array([_distance(above, below) for above, below in pairwise(instances)])
     disc = float(np.median(discs))
     missing = [_missing(gap, disc, expected[index]) for index, gap in enumerate(discs)]
-    blocks = frozenset(index for index in usable if heights[index] > TALL * expected[index] and instances[index].whole)
+    blocks = frozenset(index for index in usable if _holds_two(index, heights, expected, usable))
     return Spacing(
         steps=tuple(1 + missing[index] + (index in blocks) for index in range(len(discs))),
         blocks=blocks,
         gaps=frozenset(index for index, count in enumerate(missing) if count),
         broken=frozenset(_broken(instances, heights, expected, odd)),
     )
+
+
+def _holds_two(index: int, heights: np.ndarray, expected: np.ndarray, usable: Sequence[int]) -> bool:
+    """Whether a vertebra is a block: far taller than expected, or taller and far taller than both its neighbours.
+
+    Neighbours that are themselves short, as collapsed ones are, say nothing.
+    """
+    if heights[index] > TALL * expected[index]:
+        return True
+    beside = [place for place in (index - 1, index + 1) if place in usable and heights[place] > SHORT * expected[place]]
+    least = max([TALLER * expected[index], *(TALL * heights[place] for place in beside)])
+    return len(beside) == 2 and bool(heights[index] > least)
 
 
 def _distance(above: Instance, below: Instance) -> float:

@@ -140,6 +140,12 @@ def test_a_block_vertebra_counts_as_two_and_has_no_level_itself():
     assert labels[3].anchor == FROM_C2 + DOUBT
 
 
+def test_a_vertebra_between_two_collapsed_ones_is_no_block():
+    labels, truth, _ = labelled(between("T9", "S1"), sacrum=True, short=("L1", "L3"))
+
+    assert named(labels) == truth
+
+
 def test_a_missed_vertebra_is_counted_as_a_gap_with_doubt():
     found = spine(between("L1", "S1"))
 
