@@ -132,10 +132,10 @@ def _reached(site: Site, query: str) -> bool:
 def database_down(folder: Path, size: str) -> Iterator[Site]:
     """The database crashes while images come, while studies are worked on, and comes back each time.
 
-    SQLite cannot go down; another program sits on its lock instead. No worker dies, so that no job may count as one
-    that took workers down, although it is away for longer than a lease.
+    SQLite cannot go down; another program sits on its lock instead. No worker dies, so that no job may be
+    parked for having taken workers down, although the database is away for longer than a lease, four times.
     """
-    with running(folder, size, quiet_s=4, maximum_lost=1) as site:
+    with running(folder, size, quiet_s=4, maximum_lost=2) as site:
         for number in range(1, 4):
             paths = site.study(number, images=10)
             sender = threading.Thread(target=site.send_once, args=(paths,))
