@@ -18,18 +18,24 @@ YEAR_2026 = 1_767_225_600
 
 
 def settings(app: "App") -> Iterator[Found]:
-    """Look for what the settings lack."""
-    from dicom_ai.app import refuse_loops
+    """Look for what settings, destinations and peers lack, and whether the settings file says the same of them."""
+    from dicom_ai.pipeline.neighbours import differences, refuse_loops
 
-    if not app.settings.peers:
+    stored, home = app.neighbours.now, app.neighbours.home
+    if not stored.neighbours.peers:
         yield Found("settings", False, "no [[peers]]: every association is rejected")
     if not app.destinations:
         yield Found("settings", False, "no [[destinations]]: results go nowhere")
     try:
-        refuse_loops(app.settings)
+        refuse_loops(home, stored.neighbours)
     except ConfigError as error:
         yield Found("settings", False, str(error))
-    yield Found("settings", True, f"{len(app.settings.peers)} peers, {len(app.destinations)} destinations")
+    differing = [] if stored.from_file else differences(stored.neighbours, home.file)
+    if differing:
+        says = f"the settings file does not count for destinations and peers any more; it says: {', '.join(differing)}"
+        yield Found("settings", True, says)
+    peers, destinations = len(stored.neighbours.ae_titles), len(stored.neighbours.destinations)
+    yield Found("settings", True, f"{peers} peers, {destinations} destinations")
 
 
 def database(app: "App") -> Iterator[Found]:
@@ -113,6 +119,20 @@ def destinations(app: "App") -> Iterator[Found]:
             yield Found(name, False, str(error))
 
 
+def prior(app: "App") -> Iterator[Found]:
+    """Look whether the archive of earlier reports offers what asking it needs; nothing where none is asked."""
+    from dicom_ai.destinations.earlier_reports import Retrieve, readiness
+
+    wanted = app.settings.prior
+    if not wanted.archive:
+        return
+    archive = app.prior_archive
+    if archive is None:
+        yield Found("prior", False, f"prior.archive: there is no destination {wanted.archive!r}")
+        return
+    yield Found("prior", *readiness(archive, Retrieve(wanted.retrieve)))
+
+
 CHECKS: dict[str, Callable[["App"], Iterator[Found]]] = {
     "settings": settings,
     "database": database,
@@ -121,6 +141,7 @@ CHECKS: dict[str, Callable[["App"], Iterator[Found]]] = {
     "model": models,
     "broker": broker,
     "destination": destinations,
+    "prior": prior,
     "listener": _inward.listener,
     "peer": _inward.peers,
 }

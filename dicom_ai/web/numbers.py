@@ -8,7 +8,8 @@ from io import StringIO
 from dicom_ai.domain.findings import Finding, Quality, Quantity, StructureKind
 from dicom_ai.measurements.table import MEASUREMENTS
 
-_UNITS = {"mm2": "mm²", "mm3": "mm³", "cm3": "cm³", "1": "", "deg": "°", "{score}": ""}
+UNITS = {"mm2": "mm²", "mm3": "mm³", "cm3": "cm³", "1": "", "deg": "°", "{score}": ""}
+"""Unit of UCUM -> as people write it, where that differs."""
 _FLAGS = {Quality.PASS: "good", Quality.WARN: "warn", Quality.FAIL: "bad"}
 
 
@@ -86,7 +87,7 @@ def _row(finding: Finding, keys: Sequence[str]) -> Row:
 def _heading(key: str) -> str:
     row = MEASUREMENTS[key]
     name = row.name.replace(" over {site}", "").replace(" of {site}", "").replace("{site}", "").strip()
-    unit = _UNITS.get(row.unit, row.unit)
+    unit = UNITS.get(row.unit, row.unit)
     return f"{name} ({unit})" if unit else name
 
 

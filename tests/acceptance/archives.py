@@ -86,13 +86,13 @@ class Orthanc:
 
 @contextmanager
 def orthanc(
-    folder: Path, *, node_port: int, node_ae_title: str = "DICOM_AI", forwards: bool = True
+    folder: Path, *, node_port: int, node_ae_title: str = "DICOM_AI", forwards: bool = True, port: int = 0
 ) -> Iterator[Orthanc]:
-    """Run Orthanc with DICOMweb, forwarding what it receives to the node if it is to."""
+    """Run Orthanc with DICOMweb, forwarding what it receives to the node if it is to. port: its own; 0: any."""
     program = need_program("Orthanc", package="orthanc orthanc-dicomweb")
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "forward.lua").write_text(FORWARD, encoding="utf-8")
-    http_port, port = free_port(), free_port()
+    http_port, port = free_port(), port or free_port()
     node = {"AET": node_ae_title, "Host": "127.0.0.1", "Port": node_port, "AllowStorageCommitment": True}
     settings = {
         "Name": ORTHANC_AE_TITLE,

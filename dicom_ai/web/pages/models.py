@@ -13,6 +13,7 @@ from dicom_ai.pipeline import versions_of_models
 from dicom_ai.storage import browse, model_runs, models_off, rules, signs
 from dicom_ai.storage.database import Session
 from dicom_ai.web import cards
+from dicom_ai.web.numbers import UNITS
 from dicom_ai.web.reasons import plain
 from dicom_ai.web.visit import Visit, Visiting
 
@@ -75,7 +76,7 @@ def compare(visit: Visiting, one: Named, other: Named, key: Named = "") -> Respo
         studies=studies,
         chosen=chosen,
         keys=[(name, MEASUREMENTS[name].displayed_name("a site") if name in MEASUREMENTS else name) for name in keys],
-        units={name: row.unit for name, row in MEASUREMENTS.items()},
+        units={name: UNITS.get(row.unit, row.unit) for name, row in MEASUREMENTS.items()},
     )
 
 

@@ -1,5 +1,6 @@
 """The pages of the models, for each role."""
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -86,6 +87,12 @@ def test_an_administrator_turns_a_model_off_and_on(node: App, administrator: Bro
     assert off(node) == []
 
 
+def test_the_page_of_the_rules_says_that_a_model_is_off(node: App, administrator: Browser) -> None:
+    administrator.post("/models/turn", {"name": "bright", "state": "off"})
+
+    assert "rule &#39;bright&#39; takes nothing: model bright is off since" in administrator.get("/rules").text
+
+
 @pytest.mark.parametrize("form", [{"name": "none", "state": "off"}, {"name": "bright", "state": "half"}])
 def test_what_cannot_be_turned_is_refused(node: App, administrator: Browser, form: dict[str, str]) -> None:
     assert administrator.post("/models/turn", form).status_code in (404, 422)
@@ -102,7 +109,8 @@ def test_two_models_are_compared_site_by_site(viewer: Browser) -> None:
 
     assert "How far they lie apart" in page
     assert "cord 1.0 (000000000000); cord-new 1.0 (000000000000)" in page
-    assert '<th scope="row">' in page.split("Site</th>")[1]
+    cells = page.split('<th scope="row">the cord seen</th>')[1].split("</tr>")[0]
+    assert re.findall(r"[-+.0-9]+", re.sub(r"<[^>]*>", " ", cells)) == ["100.00", "80.00", "-20.00", "-20.0"]
 
 
 @pytest.mark.parametrize("path", [f"{ONE}none", f"{ONE}..%2F.."])
