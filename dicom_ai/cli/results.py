@@ -158,8 +158,15 @@ def _send_notes(app: "App", found: "Sequence[Withdrawn]", wanted: Any, reason: s
 
 
 def _summary(found: "Sequence[Withdrawn]", what: str) -> str:
-    studies, destinations = {item.study_uid for item in found}, {item.destination for item in found}
-    return f"{what}: {len(found)} objects of {len(studies)} studies at {len(destinations)} destinations"
+    from dicom_ai.storage.withdrawals import NOT_THERE
+
+    studies, objects = {item.study_uid for item in found}, {item.sop_instance_uid for item in found}
+    left = [item for item in found if item.there != NOT_THERE]
+    destinations, there = {item.destination for item in left}, {item.sop_instance_uid for item in left}
+    return (
+        f"{what}: {len(objects)} objects of {len(studies)} studies; {len(there)} of them are, or may be, "
+        f"at {len(destinations)} destinations"
+    )
 
 
 def _write(found: "Sequence[Withdrawn]", path: Path | None) -> None:

@@ -15,6 +15,7 @@ from dicom_ai.domain.result import ResultObject
 from dicom_ai.errors import RejectedInput
 from dicom_ai.storage import outbox, results, withdrawals
 from dicom_ai.storage.database import Database
+from dicom_ai.storage.pauses import RECALL
 from dicom_ai.storage.withdrawals import Withdrawn
 
 
@@ -46,10 +47,10 @@ class Note:
 
 
 def touched(database: Database, recall: Recall) -> Sequence[Withdrawn]:
-    """Return every object of the model that a destination has, or may have."""
+    """Return every object of the model, wherever it went or was to go."""
     with database.read() as session:
         which = withdrawals.of_model(session, recall.model, version=recall.version, since=recall.since)
-        return withdrawals.found(session, which)
+        return withdrawals.everywhere(session, which)
 
 
 def withdraw(database: Database, recall: Recall) -> int:
@@ -69,13 +70,14 @@ def notes(
     reason: RejectionReason,
     knows: Callable[[str], bool],
 ) -> Sequence[Note]:
-    """Write one rejection note per study, and queue it for every destination that has objects of it.
+    """Write one rejection note per study, and queue it for every destination that has objects of it, or may have.
 
     knows: whether a destination is in the settings. The same recall again makes the same notes.
     """
-    studies = dict.fromkeys(item.study_uid for item in objects)
+    left = [item for item in objects if item.there != withdrawals.NOT_THERE]
+    studies = dict.fromkeys(item.study_uid for item in left)
     return tuple(
-        _note(database, data_dir, [item for item in objects if item.study_uid == study_uid], recall, reason, knows)
+        _note(database, data_dir, [item for item in left if item.study_uid == study_uid], recall, reason, knows)
         for study_uid in studies
     )
 
@@ -89,7 +91,7 @@ def _note(
     knows: Callable[[str], bool],
 ) -> Note:
     last = max(objects, key=lambda item: item.run_id)
-    slot = f"ko:recall:{recall.model}:{recall.version}"[:160]
+    slot = f"{RECALL}{recall.model}:{recall.version}"[:160]
     with database.write() as session:
         planned = {slot: new_identity(slot, run=last.run, created_at=datetime.now(UTC))}
         identity = results.save_identities(session, last.run_id, planned, shadow=False)[slot]

@@ -24,6 +24,9 @@ RESUMED = "resumed"
 BRAKE = "the node"
 """Who paused a rule that suddenly took far more than usual; a person resumes it."""
 
+RECALL = "ko:recall:"
+"""How the slot of the note of a recall begins."""
+
 _PENDING = one_of(OutboxRow.state, ("waiting", "unknown"))  # outbox.PENDING, which stands on this module
 
 
@@ -126,7 +129,10 @@ def _asks(requests: Sequence[Mapping[str, Any]], rule: str) -> bool:
 
 
 def _with_analyses() -> sa.Select[int]:
-    """Select the deliveries, once for every analysis their object speaks of: a SEG of its own, all others of all."""
+    """Select the deliveries, once for every analysis their object speaks of: a SEG of its own, all others of all.
+
+    The note of a recall speaks of none: it takes back what a paused model has sent.
+    """
     own_slot = sa.literal("seg:") + JobRow.model + sa.literal(":") + JobRow.series_uid
     return (
         sa.select(OutboxRow.id)
@@ -134,6 +140,7 @@ def _with_analyses() -> sa.Select[int]:
         .join(RunJobRow, RunJobRow.run_id == OutboxRow.run_id)
         .join(JobRow, JobRow.id == RunJobRow.job_id)
         .where(
-            sa.or_(ResultRow.kind != ResultKind.SEG, ResultRow.slot == own_slot, ResultRow.slot.like(own_slot + ":%"))
+            sa.or_(ResultRow.kind != ResultKind.SEG, ResultRow.slot == own_slot, ResultRow.slot.like(own_slot + ":%")),
+            ~ResultRow.slot.startswith(RECALL),
         )
     )

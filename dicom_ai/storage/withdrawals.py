@@ -20,14 +20,17 @@ SENT, WAITING, UNKNOWN, CANCELLED, WITHDRAWN = "sent", "waiting", "unknown", "ca
 """States of storage/outbox.py, which stands on this module."""
 
 THERE = {SENT: "yes", UNKNOWN: "maybe", WITHDRAWN: "maybe"}
-"""State of a delivery -> whether the destination has the object."""
+"""State of a delivery -> whether the destination has the object; it has not in any other."""
+
+NOT_THERE = "no"
 
 
 @dataclass(frozen=True, slots=True)
 class Withdrawn:
-    """One object at one destination. there: "yes" or "maybe". withdrawn_at: None for one that is only looked for.
+    """One object at one destination. there: "yes", "maybe" or "no". withdrawn_at: None for one that is only looked for.
 
-    run: its number in the study. path: relative to the data folder; "" where retention has deleted it.
+    destination: "" for an object that was to go nowhere, as in shadow. run: its number in the study. path: relative to
+    the data folder; "" where retention has deleted it.
     """
 
     result_id: int
@@ -80,17 +83,22 @@ def listed(session: Session, study_uid: str = "") -> Sequence[Withdrawn]:
 
 def found(session: Session, which: Any) -> Sequence[Withdrawn]:
     """Return the objects that a condition names and a destination has, or may have, oldest first."""
+    return everywhere(session, sa.and_(which, OutboxRow.state.in_(list(THERE))))
+
+
+def everywhere(session: Session, which: Any) -> Sequence[Withdrawn]:
+    """Return the objects that a condition names at every destination they were made for, or at none, oldest first."""
     query = (
         sa.select(ResultRow, OutboxRow, RunRow.number)
-        .join(OutboxRow, OutboxRow.result_id == ResultRow.id)
+        .outerjoin(OutboxRow, OutboxRow.result_id == ResultRow.id)
         .join(RunRow, RunRow.id == ResultRow.run_id)
-        .where(which, OutboxRow.state.in_(list(THERE)), ResultRow.kind != ResultKind.KO)
+        .where(which, ResultRow.kind != ResultKind.KO, ResultRow.sop_class_uid.is_not(None))
         .order_by(ResultRow.id, OutboxRow.destination)
     )
     return tuple(_withdrawn(result, delivery, number) for result, delivery, number in session.execute(query))
 
 
-def _withdrawn(result: ResultRow, delivery: OutboxRow, number: int) -> Withdrawn:
+def _withdrawn(result: ResultRow, delivery: OutboxRow | None, number: int) -> Withdrawn:
     return Withdrawn(
         result_id=result.id,
         run_id=result.run_id,
@@ -100,9 +108,9 @@ def _withdrawn(result: ResultRow, delivery: OutboxRow, number: int) -> Withdrawn
         sop_class_uid=result.sop_class_uid or "",
         series_uid=result.series_uid,
         sop_instance_uid=result.sop_instance_uid,
-        destination=delivery.destination,
-        there=THERE[delivery.state],
-        sent_at=delivery.sent_at,
+        destination=delivery.destination if delivery else "",
+        there=THERE.get(delivery.state, NOT_THERE) if delivery else NOT_THERE,
+        sent_at=delivery.sent_at if delivery else None,
         withdrawn_at=result.withdrawn_at,
         why=result.withdrawn_why or "",
         path=result.path or "",

@@ -86,7 +86,7 @@ def test_a_recall_lists_every_object_study_and_destination_and_changes_nothing(l
         (STUDY, "pacs", "sr", "yes"),
         (STUDY, "pacs", "seg", "yes"),
     ]
-    assert said == "model cord: 2 objects of 1 studies at 1 destinations\n"
+    assert said == "model cord: 2 objects of 1 studies; 2 of them are, or may be, at 1 destinations\n"
     assert "to withdraw: none" in run(lab, "list").output
 
 

@@ -10,9 +10,10 @@ from dicom_ai.domain.destination import Destination
 from dicom_ai.domain.result import ResultKind
 from dicom_ai.pipeline import recall, send
 from dicom_ai.pipeline.recall import Note, Recall
-from dicom_ai.storage import holds, outbox, withdrawals
+from dicom_ai.storage import holds, outbox, pauses, withdrawals
 from dicom_ai.storage.holds import HoldKind, NewHold
 from dicom_ai.storage.outbox import OutboxState
+from dicom_ai.storage.pauses import PauseKind, Subject
 from tests.unit.pipeline.lab import STUDY, Lab
 from tests.unit.pipeline.test_report import analysed, reported
 
@@ -66,6 +67,28 @@ def test_another_model_version_or_time_is_not_touched(sent: Lab, other: Recall) 
     assert recall.touched(sent.database, other) == ()
 
 
+def test_what_has_not_left_is_found_too_and_rejected_nowhere(waiting: Lab) -> None:
+    found = recall.touched(waiting.database, CORD)
+
+    assert [(item.kind, item.destination, item.there) for item in found] == [
+        (ResultKind.SR, "pacs", "no"),
+        (ResultKind.SEG, "pacs", "no"),
+    ]
+    assert notes(waiting) == ()
+
+
+def test_what_was_made_in_shadow_is_found_without_a_destination(lab: Lab) -> None:
+    analysed(lab, state="shadow")
+    reported(lab)
+
+    found = recall.touched(lab.database, CORD)
+
+    assert [(item.kind, item.destination, item.there) for item in found] == [
+        (ResultKind.SR, "", "no"),
+        (ResultKind.SEG, "", "no"),
+    ]
+
+
 def test_what_has_not_left_is_cancelled(waiting: Lab) -> None:
     assert recall.withdraw(waiting.database, CORD) == 0
     assert waiting.look(outbox.counts) == {OutboxState.CANCELLED: 2}
@@ -88,6 +111,16 @@ def test_a_note_leaves_although_the_study_is_held(sent: Lab, tmp_path: Path) -> 
     notes(sent)
     with sent.database.write() as session:
         holds.hold(session, NewHold(HoldKind.PATIENTS, STUDY, "two patients"), who="node")
+
+    assert turn(sent, tmp_path) == 1
+
+
+@pytest.mark.parametrize("kind", [PauseKind.MODEL, PauseKind.RULE])
+def test_a_note_leaves_although_the_model_or_its_rule_is_paused(sent: Lab, tmp_path: Path, kind: PauseKind) -> None:
+    with sent.database.write() as session:
+        assert pauses.pause(session, Subject(kind, "cord"), who="anna", why="recalled")
+    recall.withdraw(sent.database, CORD)
+    notes(sent)
 
     assert turn(sent, tmp_path) == 1
 
