@@ -328,8 +328,10 @@ class Settings(BaseSettings):
     @property
     def asks_as(self) -> frozenset[str]:
         """AE titles under which the node asks for reports by C-MOVE; none where it never does."""
-        archives = [item for item in self.destinations if item.name == self.prior.archive and item.kind == "c_store"]
-        return frozenset(str(item.parameters.get("calling_ae_title", self.node.ae_title)) for item in archives)
+        if not self.prior.archive:
+            return frozenset()
+        own = (item.parameters.get("calling_ae_title") for item in self.destinations if item.name == self.prior.archive)
+        return frozenset({self.node.ae_title, *(str(title) for title in own if title)})
 
     @property
     def database_url(self) -> str:

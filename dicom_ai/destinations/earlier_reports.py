@@ -13,11 +13,17 @@ from pathlib import Path
 
 from pydicom import Dataset, dcmread
 from pydicom.uid import Comprehensive3DSRStorage, ComprehensiveSRStorage
+from pynetdicom.sop_class import (  # type: ignore[attr-defined]
+    StudyRootQueryRetrieveInformationModelFind,
+    StudyRootQueryRetrieveInformationModelGet,
+    StudyRootQueryRetrieveInformationModelMove,
+)
 
 from dicom_ai.destinations import c_store, qido, wado
 from dicom_ai.dicom.result_stamp import RESEARCH_MARK
 from dicom_ai.dicom.sr_reader import Report, read_sr
 from dicom_ai.dimse.find import Level, Match, Question, ask
+from dicom_ai.dimse.offer import accepted
 from dicom_ai.dimse.retrieve import Uids, c_get_report, c_move
 from dicom_ai.domain.destination import Destination
 from dicom_ai.domain.prior import Examination, Person
@@ -31,6 +37,11 @@ MOST_FETCHED = 3
 
 DESCRIPTION = "AI report"
 CLASSES = (Comprehensive3DSRStorage, ComprehensiveSRStorage)
+_NEEDED = {
+    "C-FIND": str(StudyRootQueryRetrieveInformationModelFind),
+    "C-GET": str(StudyRootQueryRetrieveInformationModelGet),
+    "C-MOVE": str(StudyRootQueryRetrieveInformationModelMove),
+}
 _TIMEOUTS = {"c_store": ("connect_s", "acse_s", "dimse_s", "network_s"), "stow_rs": ("timeout_s",)}
 
 
@@ -79,6 +90,19 @@ def newest_report(destination: Destination, examination: Examination, means: Mea
             if report is not None and is_prior_of(report, examination):
                 return report
     return None
+
+
+def readiness(destination: Destination, retrieve: Retrieve) -> tuple[bool, str]:
+    """Say whether an archive offers what earlier reports need. Raises DicomAiError where it is not reached."""
+    if destination.kind == "stow_rs":
+        qido.ask(destination, "studies", {"StudyInstanceUID": "0"})
+        return True, "it answers QIDO-RS: earlier reports will be looked for there"
+    peer, wait = c_store.remote_ae(destination), c_store.timeouts(destination)
+    takes = accepted([*_NEEDED.values()], peer, timeouts=wait)
+    offered = [name for name, uid in _NEEDED.items() if uid in takes]
+    wanted = {Retrieve.C_GET: {"C-GET"}, Retrieve.C_MOVE: {"C-MOVE"}}.get(retrieve, {"C-GET", "C-MOVE"})
+    ok = "C-FIND" in offered and bool(wanted & set(offered))
+    return ok, f"for earlier reports it offers {', '.join(offered) or 'nothing'}"
 
 
 def is_prior_of(report: Report, examination: Examination) -> bool:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from pydicom import dcmread
 
-from dicom_ai.destinations.earlier_reports import Retrieve
+from dicom_ai.destinations.earlier_reports import Retrieve, readiness
 from dicom_ai.domain.destination import Destination
 from dicom_ai.domain.prior import Examination, Person
 from dicom_ai.domain.result import ResultKind
@@ -206,6 +206,19 @@ def test_dcmtks_archive_gives_the_report_too(site: Site, tmp_path: Path, retriev
         found = prior.find(asker, NOW)
 
     assert (found.reason, found.report and found.report.study_date) == ("", "20250110")
+
+
+@pytest.mark.parametrize(
+    ("way", "says"),
+    [
+        ("auto", "for earlier reports it offers C-FIND, C-GET, C-MOVE"),
+        ("web", "it answers QIDO-RS: earlier reports will be looked for there"),
+    ],
+)
+def test_doctor_says_beforehand_what_the_archive_offers(site: Site, way: str, says: str) -> None:
+    asker = site.asker(way)
+
+    assert readiness(asker.archive, asker.retrieve) == (True, says)
 
 
 @contextmanager

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from dicom_ai.analysis import task as analysis_task
+from dicom_ai.analysis.prior import FindEarlier
 from dicom_ai.analysis.task import Task
 from dicom_ai.dicom.headers import read_paths
 from dicom_ai.domain.destination import Destination
@@ -51,6 +52,7 @@ class Lab:
     lost: str = ""
     full: tuple[Way, ...] = ()
     database_url: str = ""
+    find_earlier: FindEarlier | None = None
     destinations: dict[str, Destination] = field(default_factory=lambda: {"pacs": Destination("pacs", "folder")})
 
     def __post_init__(self) -> None:
@@ -93,6 +95,7 @@ class Lab:
             destinations=self.destinations,
             retries=RETRIES,
             thresholds=self.thresholds,
+            find_earlier=self.find_earlier,
         )
 
     def sender(self, destination: Destination) -> Sender:

@@ -1,10 +1,14 @@
+import numpy as np
 import pytest
 import sqlalchemy as sa
 from pydicom import dcmread
 
+from dicom_ai.analysis.prior import Earlier
 from dicom_ai.domain.destination import Destination
+from dicom_ai.domain.findings import VertebraLabel
 from dicom_ai.domain.job import JobState
 from dicom_ai.domain.output import Output
+from dicom_ai.domain.prior import Examination, Person
 from dicom_ai.domain.verdict import Thresholds
 from dicom_ai.errors import DicomAiError
 from dicom_ai.pipeline import analyse, report, route
@@ -226,3 +230,40 @@ def test_a_destination_that_wants_notes_is_told_what_a_new_run_replaces(lab: Lab
             .where(ResultRow.kind == "ko")
         ).all()
     assert places == ["pacs"]
+
+
+def with_levels(lab: Lab) -> None:
+    """Let the model find C3 along all of the cord."""
+    point = np.array([0.0, -60.0, 0.0])
+    heights = {"centroid_mm": 64.0, "upper_mm": 84.0, "lower_mm": 44.0}
+    places = {name: point + np.array([0.0, 0.0, height]) for name, height in heights.items()}
+    lab.predictor = BrightCord("cord").with_vertebrae(VertebraLabel("C3", "C3 vertebra", 1, "counted", False, **places))
+
+
+def test_an_earlier_report_is_looked_for_of_the_patient_and_before_the_study(lab: Lab) -> None:
+    asked: list[Examination] = []
+
+    def find(examination: Examination) -> Earlier:
+        asked.append(examination)
+        return Earlier(reason="pacs: no answer within 20 s", failed=True)
+
+    lab.find_earlier = find
+    with_levels(lab)
+    analysed(lab)
+    state = reported(lab)
+    (run,) = lab.look(runs.all_of, STUDY)
+
+    assert state is JobState.DONE
+    assert asked == [Examination(Person("SYN001", "", "19700101", "O"), STUDY, "20260110")]
+    entry = lab.look(runs.findings, run.id)["on"]
+    assert entry["prior"] == {"state": "failed", "reason": "pacs: no answer within 20 s"}
+    assert entry["notes"][0] == "no comparison with an earlier report: pacs: no answer within 20 s"
+
+
+def test_nobody_is_asked_where_no_level_was_found(lab: Lab) -> None:
+    asked: list[Examination] = []
+    lab.find_earlier = lambda examination: asked.append(examination) or Earlier()
+    analysed(lab)
+    reported(lab)
+
+    assert asked == []
