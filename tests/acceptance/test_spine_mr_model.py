@@ -10,7 +10,7 @@ from pydicom import dcmread
 from dicom_ai.analysis.batch import Batch
 from dicom_ai.dicom.nifti import read_nifti
 from dicom_ai.dicom.sr_reader import read_sr
-from dicom_ai.domain.image import Volume
+from dicom_ai.domain.image import SourceImage, Volume
 from dicom_ai.imaging.resample import grid_for, resample_onto
 from dicom_ai.inference.registry import ModelStore, default_models_folder
 from dicom_ai.routing.shipped import read_rules
@@ -100,6 +100,67 @@ def test_the_neck_agrees_with_the_levels_drawn_along_its_cord(neck):
     }
 
     assert beside == {2: ["C3"], 3: ["C4"], 4: ["C5"], 5: []}  # of the last only three slices are drawn
+
+
+@pytest.fixture(scope="module")
+def lumbar():
+    """A lumbar image of a person never seen, with slices 4 mm apart, and the drawn L5 to L1 as 1 to 5."""
+    from dicom_ai.training.spine_evaluation import thinned
+
+    folder = need_data("spine_mr")
+    image, truth = (read_nifti(folder / f"myosegmentum_05_{name}.nii.gz").image for name in ("image", "labels"))
+    grid = grid_for(image, spacing_mm=(0, 1, 1), orientation="LIP")
+    return thinned(resample_onto(image, grid), 4), thinned(resample_onto(truth, grid, order=0), 4).voxels
+
+
+def levels_in(found, truth):
+    """The level that was given to each drawn vertebra, L5 first."""
+    names = {segment.number: segment.structure.level for segment in found.segments}
+    return [names.get(int(np.bincount(found.labels[truth == value]).argmax())) for value in range(1, 6)]
+
+
+DRAWN = ["L5", "L4", "L3", "L2", "L1"]
+
+
+def test_a_lumbar_spine_never_seen_is_named(shipped, lumbar):
+    image, truth = lumbar
+
+    assert levels_in(shipped.predict(SourceImage("1", "2", image, ())), truth) == DRAWN
+
+
+def test_left_and_right_swapped_in_the_header_change_no_level(shipped, lumbar):
+    image, truth = lumbar
+    mirrored = image.with_voxels(np.ascontiguousarray(image.voxels[::-1]))
+
+    assert levels_in(shipped.predict(SourceImage("1", "2", mirrored, ())), truth[::-1]) == DRAWN
+
+
+@pytest.mark.parametrize("axes", [(1,), (1, 2), (2,)], ids=["upside down", "turned by half", "back to front"])
+def test_an_image_the_wrong_way_round_in_its_header_gets_no_wrong_level(shipped, lumbar, axes):
+    image, truth = lumbar
+    turned = image.with_voxels(np.ascontiguousarray(np.flip(image.voxels, axes)))
+
+    found = levels_in(shipped.predict(SourceImage("1", "2", turned, ())), np.flip(truth, axes))
+
+    assert all(level in (None, right) for level, right in zip(found, DRAWN, strict=True))
+    if 1 in axes:
+        assert set(found) == {None}
+
+
+@pytest.mark.parametrize("value", [3, 1], ids=["in L3", "in L5"])
+def test_metal_in_a_vertebra_leads_to_no_wrong_level(shipped, lumbar, value):
+    """Screws and rods: a void of 20 mm around the middle of a vertebra and behind it, with a bright rim."""
+    image, truth = lumbar
+    places = np.indices(truth.shape)
+    centre = np.argwhere(truth == value).mean(axis=0)
+    apart = np.hypot(places[1] - centre[1], np.maximum(0, np.abs(places[2] - centre[2] - 15) - 20))
+    voxels = image.voxels.copy()
+    voxels[apart < 13] = image.voxels.max()
+    voxels[apart < 10] = 0
+
+    found = levels_in(shipped.predict(SourceImage("1", "2", image.with_voxels(voxels), ())), truth)
+
+    assert all(level in (None, right) for level, right in zip(found, DRAWN, strict=True))
 
 
 def test_the_report_of_the_neck_has_the_area_of_its_cord_at_every_level(tmp_path):

@@ -93,6 +93,19 @@ def test_a_sacrum_on_a_remnant_of_a_disc_is_not_believed():
     assert levels(segmentation, grid) == [None] * 3
 
 
+@pytest.mark.parametrize(("signal", "named"), [(100, True), (200, True), (20, False), (400, False)])
+def test_a_sacrum_of_another_signal_than_bone_is_metal_or_fluid_and_not_believed(signal, named):
+    segmentation, grid = drawn([V, V, V, S])
+    voxels = np.zeros(grid.shape, np.float32)
+    voxels[np.isin(segmentation.labels, [1, 2, 3])] = 100
+    voxels[segmentation.labels == 4] = signal
+
+    labelling = label_segmentation(segmentation, grid.with_voxels(voxels))
+
+    assert [one.level for one in labelling.labels] == (["L3", "L4", "L5"] if named else [None] * 3)
+    assert any("another signal" in note for note in labelling.notes) != named
+
+
 def test_without_sacrum_and_c2_there_is_no_level():
     assert levels(*drawn([V, V, V])) == [None] * 3
 
