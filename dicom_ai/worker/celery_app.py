@@ -9,11 +9,14 @@ import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+import structlog
 from celery import Celery
 from celery.worker import WorkController
 from kombu.exceptions import OperationalError
 
 from dicom_ai.errors import Unavailable
+
+log = structlog.get_logger()
 
 MEMORY = "memory://"
 """The broker of a node in one process."""
@@ -67,7 +70,7 @@ class Bell:
 class QueueWork:
     """What is done for a queue, and by how many threads at most.
 
-    run_due: does what is due until nothing is; must not raise.
+    run_due: does what is due until nothing is; raises nothing but Unavailable, when the database is away.
     """
 
     run_due: Callable[[], None]
@@ -132,6 +135,8 @@ class _Slots:
                 return
             try:
                 self._work.run_due()
+            except Unavailable as error:  # the clock rings again; Celery would log it with its whole traceback
+                log.warning("work waits", reason=str(error))
             finally:
                 self._free.release()
 

@@ -1,5 +1,9 @@
+import logging
 import threading
 
+import pytest
+
+from dicom_ai.errors import Unavailable
 from dicom_ai.worker.celery_app import MEMORY, Bell, QueueWork, Worker
 
 
@@ -33,3 +37,25 @@ def test_a_queue_uses_no_more_threads_than_it_may() -> None:
     worker.stop()
 
     assert max(most) == 1
+
+
+def test_a_database_that_is_away_is_a_line_in_the_log_and_the_next_token_is_taken(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    back, tries = threading.Event(), []
+
+    def work() -> None:
+        tries.append(1)
+        if len(tries) < 3:
+            raise Unavailable("database: connection refused")
+        back.set()
+
+    worker = Worker(MEMORY, {"io": QueueWork(work, 1)})
+    worker.start()
+    with caplog.at_level(logging.ERROR, logger="celery"):
+        for _ in range(3):
+            Bell(MEMORY).ring("io")
+
+        assert back.wait(10)
+    assert worker.stop()
+    assert caplog.records == []
