@@ -53,7 +53,7 @@ if TYPE_CHECKING:
 @click.option(
     "--pictures", type=click.Path(file_okay=False, path_type=Path), help="Folder for pictures of what went wrong."
 )
-@click.option("--card", is_flag=True, help="Write metrics.json (folds.json) and MODEL_CARD.md of the model folder.")
+@click.option("--card", is_flag=True, help="Write what was measured and MODEL_CARD.md into the model folder.")
 def command(
     model: str,
     data: Path,

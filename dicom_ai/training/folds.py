@@ -66,9 +66,8 @@ def announced(folds: Sequence[Fold], plan: FoldPlan) -> list[str]:
 
 def described(plan: FoldPlan, request: EvaluateRequest) -> str:
     """Return how the folds were trained and scored, as a clause for a card."""
-    trained = (
-        f"every fold trained its own for {plan.minutes:g} minutes" if plan.minutes else "every fold trained its own"
-    )
+    long = [f"{plan.minutes:g} minutes"] * bool(plan.minutes) + [f"{plan.steps} steps"] * bool(plan.steps)
+    trained = "every fold trained its own" + (f" for {' or '.join(long)}" if long else "")
     begun = (
         f", beginning with weights of {plan.start_minutes:g} minutes that had seen nobody who is scored"
         if plan.start_minutes

@@ -11,7 +11,7 @@ from dicom_ai.training.recipes import Report
 from dicom_ai.training.spine_tables import sections, structure_table
 
 TRAINING_FILE, METRICS_FILE, SEEN_FILE = "training.json", "metrics.json", "training_cases.json"
-FOLDS_FILE = "folds.json"
+FOLDS_FILE, STRUCTURES_FILE = "folds.json", "structures.json"
 VERSION = "0.1.0"
 
 LICENCES = {"myosegmentum": "GPL-3.0 repository", "chu": "Zenodo 22304, GPL-3.0 repository", "vesal": "MIT"}
@@ -106,8 +106,9 @@ def write_manifest(folder: Path, digest: str, *, net: str) -> None:
 
 
 def write_metrics(folder: Path, report: Report) -> None:
-    """Write metrics.json: the rows of an evaluation, rounded, and its notes."""
-    _write(folder / METRICS_FILE, report)
+    """Write the rows of an evaluation, rounded, and its notes: metrics.json, or structures.json of a quick look."""
+    quick = any(row.get("every", 1) > 1 for row in report.rows)
+    _write(folder / (STRUCTURES_FILE if quick else METRICS_FILE), report)
 
 
 def write_folds(folder: Path, report: Report, *, trained: str) -> None:
@@ -135,6 +136,14 @@ def _read(path: Path) -> dict[str, Any]:
     return content
 
 
+def _quick(content: dict[str, Any]) -> dict[str, str]:
+    return {
+        "every": str(max(row["every"] for row in content["rows"])),
+        "notes": "\n".join(f"- {note}" for note in content["notes"]),
+        "table": "\n".join(structure_table(content["rows"])),
+    }
+
+
 def _folds(content: dict[str, Any]) -> dict[str, str]:
     return {
         "trained": content["trained"],
@@ -149,10 +158,11 @@ def write_card(folder: Path) -> None:
     cases = json.loads((folder / SEEN_FILE).read_text(encoding="utf-8"))["cases"]
     metrics = folder / METRICS_FILE
     scores = "\n".join(sections(_read(metrics))) if metrics.exists() else "Not yet measured."
-    folds = folder / FOLDS_FILE
+    folds, quick = folder / FOLDS_FILE, folder / STRUCTURES_FILE
     text = _CARD.format(
         version=VERSION,
         scores=scores,
+        quick=_QUICK.format(**_quick(_read(quick))) if quick.exists() else "",
         folds=_FOLDS.format(**_folds(_read(folds))) if folds.exists() else "",
         sources="\n".join(f"- {source}" for source in SOURCES.values()),
         cases=len(cases),
@@ -163,6 +173,15 @@ def write_card(folder: Path) -> None:
     )
     (folder / "MODEL_CARD.md").write_text(text, encoding="utf-8")
 
+
+_QUICK = """
+The same cases with every {every}th slice, which is how far apart scanners make them (the sources were interpolated to
+1 mm), each structure apart, with the worst case in brackets (`--every {every} --card`):
+
+{notes}
+
+{table}
+"""
 
 _FOLDS = """
 ## Cross-validation
@@ -197,7 +216,7 @@ seen. Vertebrae were drawn by others (myosegmentum, chu); discs of menezes are o
 were drawn; the discs of training were derived from the vertebrae around them.
 
 {scores}
-{folds}
+{quick}{folds}
 ## Training
 
 - {cases} cases. Truth that is not drawn is not taken for background: each voxel has a set of possible classes.

@@ -78,7 +78,7 @@ def evaluate(request: EvaluateRequest, *, model: str, say: Say) -> Report:
             continue
         for item in _items(path, name, request.every):
             row, result = _scored(predictor, item)
-            row |= {"person": person, "source": name.split("_")[0], "seen": person in seen}
+            row |= {"person": person, "source": name.split("_")[0], "seen": person in seen, "every": request.every}
             rows.append(row)
             if request.pictures is not None and failed(row):
                 _picture(item, result, request.pictures)

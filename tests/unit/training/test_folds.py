@@ -125,6 +125,9 @@ def test_a_card_says_how_the_folds_came_about(tmp_path):
         "every fold trained its own for 13 minutes (`--config small`), beginning with weights of 10 minutes that had "
         "seen nobody who is scored, and every 4th slice was scored"
     )
+    assert described(FoldPlan(2, tmp_path, steps=300), EvaluateRequest(tmp_path, tmp_path)) == (
+        "every fold trained its own for 300 steps, beginning with nothing"
+    )
 
 
 def test_spine_folds_split_every_source_and_leave_each_drawn_one_out_once(tmp_path):

@@ -158,7 +158,13 @@ def test_the_card_shows_the_scores_it_is_given(out, tmp_path):
 
     card = (tmp_path / "MODEL_CARD.md").read_text()
     assert "| x | no | 0 | 0.900 | 0.800 (L5) | - | - |" in card and "- a note" in card
-    assert "Cross-validation" not in card
+    assert "Cross-validation" not in card and "th slice" not in card
+
+    quick = row | {"source": "chu", "seen": False, "every": 4, "surface_mm": None, "parts": [PART]}
+    sshsnet.describe(tmp_path, Report(COLUMNS, (quick,), ("a quick look",)))
+
+    card = (tmp_path / "MODEL_CARD.md").read_text()
+    assert "- a note" in card and "with every 4th slice" in card and "- a quick look" in card
 
     fold = row | {"source": "chu", "seen": False, "surface_mm": None, "parts": [PART]}
     sshsnet.describe_folds(tmp_path, Report(COLUMNS, (fold,), ("by person: a mean",)), trained="trained in a minute")
