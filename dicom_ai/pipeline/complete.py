@@ -17,6 +17,7 @@ def run(database: Database, *, series_quiet_s: float, patience: Patience) -> tup
     with database.write() as session:
         runs.settle_parked(session)
         runs.reopen_partial(session)
+        holds.lapse_empty(session)
         runs.begin_due_reports(session, patience)
         due = {*versions.waiting(session), *studies.unrouted(session, quiet_s=series_quiet_s)}
         due.update(evidence.waiting(session, settle_s=SETTLE_S, look_s=LOOK_S))

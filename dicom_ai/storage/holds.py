@@ -185,6 +185,22 @@ def lapse(session: Session, run_id: int, *, why: str) -> None:
         _end(session, row, LAPSED, who="node", why=why)
 
 
+def lapse_empty(session: Session) -> int:
+    """End the holds of a report all of whose deliveries were cancelled or withdrawn meanwhile; return how many.
+
+    One that has no deliveries at all, because nothing is to be sent, still waits for a person.
+    """
+    covered = sa.exists().where(RunRow.study_uid == HoldRow.study_uid, OutboxRow.run_id == RunRow.id, *_covers())
+    waits = covered.where(OutboxRow.state.in_(_PENDING))
+    query = sa.select(HoldRow).where(
+        _is_open(), HoldRow.blocks, HoldRow.run_id.is_not(None), covered.correlate(HoldRow), ~waits.correlate(HoldRow)
+    )
+    empty = session.scalars(query).all()
+    for row in empty:
+        _end(session, row, LAPSED, who="node", why="nothing of it is to be sent any more")
+    return len(empty)
+
+
 def settle(session: Session, kind: HoldKind, study_uid: str, *, destination: str = "", why: str) -> None:
     """End the holds of a kind on a study (and destination) whose cause is gone; what they held goes on."""
     query = sa.select(HoldRow).where(

@@ -7,7 +7,7 @@ import pytest
 
 from dicom_ai.domain.result import ResultIdentity, ResultKind, ResultObject
 from dicom_ai.domain.run import Request, RunState, Wanted
-from dicom_ai.storage import audit, holds, outbox, results, runs, studies
+from dicom_ai.storage import audit, holds, outbox, results, runs, studies, withdrawals
 from dicom_ai.storage.database import Database
 from dicom_ai.storage.holds import Decision, Hold, HoldKind, NewHold
 from dicom_ai.storage.runs import Patience
@@ -185,3 +185,32 @@ def test_a_hold_is_decided_once_and_both_ends_are_in_the_audit_trail(waiting: Da
         trail = [event for event in audit.events(session) if event.action in ("held", "hold ended")]
     assert [(event.actor, event.action) for event in trail] == [("node", "held"), ("anna", "hold ended")]
     assert not any("P1" in str(event.detail) for event in trail)
+
+
+def run_of(database: Database) -> int:
+    with database.read() as session:
+        (run,) = runs.all_of(session, "1.2")
+    return run.id
+
+
+def test_a_hold_ends_when_all_it_held_was_withdrawn(waiting: Database) -> None:
+    run_id = run_of(waiting)
+    hold(waiting, NewHold(HoldKind.DESTINATION, "1.2", "unknown there", run_id=run_id, destination="pacs"))
+    with waiting.write() as session:
+        before = holds.lapse_empty(session)
+        withdrawals.withdraw_study(session, "1.2", why="recalled", who="anna")
+        after = holds.lapse_empty(session)
+
+    with waiting.read() as session:
+        (ended,) = holds.of_study(session, "1.2")
+    assert (before, after) == (0, 1)
+    assert (ended.decision, ended.who, ended.why) == ("lapsed", "node", "nothing of it is to be sent any more")
+
+
+def test_a_hold_of_a_report_that_goes_nowhere_waits_for_a_person(database: Database) -> None:
+    receive(database)
+    with database.write() as session:
+        run_id = runs.plan(session, "1.2", [WANTED]) or 0
+        holds.hold(session, NewHold(HoldKind.FINDING, "1.2", "doubtful", run_id=run_id), who="node")
+
+        assert holds.lapse_empty(session) == 0
