@@ -4,7 +4,7 @@ It can be kept and read back, so that rules can be tried on series whose images 
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -72,10 +72,27 @@ def read_kept(study_uid: str, series_uid: str, header: Mapping[str, Any], rest: 
         study_uid=study_uid,
         series_uid=series_uid,
         sop_class_uid=rest["sop_class_uid"],
-        header={keyword: Element(vr, tuple(values)) for keyword, (vr, *values) in header.items()},
+        header=_KeptHeader(header),
         facts=Facts({name: Fact(*facts[name]) if name in facts else _NOT_DERIVED for name in FACTS}),
         reach_mm=(reach[0], reach[1]) if reach and None not in reach else None,
     )
+
+
+class _KeptHeader(Mapping[str, Element]):
+    """A header in the form in which it is kept. Rules ask few of its elements, so that none is made before."""
+
+    def __init__(self, kept: Mapping[str, Any]) -> None:
+        self._kept = kept
+
+    def __getitem__(self, keyword: str) -> Element:
+        vr, *values = self._kept[keyword]
+        return Element(vr, tuple(values))
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._kept)
+
+    def __len__(self) -> int:
+        return len(self._kept)
 
 
 def _finite(value: Scalar | None) -> Scalar | None:

@@ -13,7 +13,7 @@ from dicom_ai.errors import ConfigError, RuleError
 from dicom_ai.routing.rule import Rule, RuleSet, parse_rules
 from dicom_ai.routing.shipped import read_rules
 from dicom_ai.storage import audit
-from dicom_ai.storage.database import now
+from dicom_ai.storage.database import lock_study, now
 from dicom_ai.storage.tables import DecisionRow, RuleVersionRow
 
 
@@ -90,7 +90,11 @@ def roll_back(session: Session, number: int, *, author: str, why: str = "") -> S
 
 
 def require_newest(session: Session, seen: int) -> None:
-    """Raise ConfigError where somebody has changed the rules since a person looked at a version of them."""
+    """Raise ConfigError where somebody has changed the rules since a person looked at a version of them.
+
+    Until the transaction ends, nobody else passes here: of two who saw the same version one is refused.
+    """
+    lock_study(session, "rules")  # no study: any word makes one wait for the other
     newest = in_force(session)
     if newest.version != seen:
         done = f"version {newest.version} by {newest.author}, {newest.note}"

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cache, lru_cache
 from typing import Any
 
 import sqlalchemy as sa
@@ -10,9 +11,10 @@ from sqlalchemy.orm import Session
 
 from dicom_ai.routing.condition import vr_of
 from dicom_ai.routing.facts import FACTS
+from dicom_ai.storage.database import Database
 from dicom_ai.storage.tables import SeriesRow, StudyRow
 
-MOST_SERIES = 3000
+MOST_SERIES = 2000
 """The newest so many are looked at."""
 
 MOST_VALUES = 100
@@ -74,27 +76,38 @@ class Occurrences:
     values: Mapping[str, tuple[Occurred, ...]] = field(repr=False)
 
 
+@cache
 def is_listed(name: str) -> bool:
     """Say whether values of a keyword or fact are listed: none that could tell a patient."""
     return name in FACTS or (vr_of(name) not in _PERSONAL_VRS and name not in _PERSONAL)
 
 
-def occurrences(session: Session, names: Collection[str], *, since: float) -> Occurrences:
-    """Return the values that some keywords and facts had in the newest series since a time."""
+def occurrences(database: Database, names: Collection[str], *, days: float) -> Occurrences:
+    """Return the values that some keywords and facts had in the newest series of some days, at most a minute old."""
+    minute = int((database.clock() - days * 86_400) // 60)
+    lately = _lately(database, minute)
+    return Occurrences(lately.series, lately.keywords, {name: lately.values.get(name, ()) for name in names})
+
+
+@lru_cache(maxsize=1)
+def _lately(database: Database, minute: int) -> Occurrences:
+    """Return everything that is listed, since a minute; kept, because an editor asks again at every button."""
     elements: Counter[str] = Counter()
-    counts: dict[str, Counter[str]] = {name: Counter() for name in names if is_listed(name)}
+    counts: dict[str, Counter[str]] = {name: Counter() for name in FACTS}
     series = 0
-    for header, derived in _newest(session, since):
-        series += 1
-        elements.update(keyword for keyword, (_, *values) in header.items() if any(values))
-        for name, count in counts.items():
-            count.update(set(_values(name, header, derived)))
-    listed = [Occurred(name, number) for name, number in elements.most_common() if is_listed(name)]
+    with database.read() as session:
+        for header, derived in _newest(session, minute * 60):
+            series += 1
+            for name in (*header, *derived):
+                if found := set(_values(name, header, derived)):
+                    elements[name] += 1
+                    counts.setdefault(name, Counter()).update(found)
+    keywords = [Occurred(name, number) for name, number in elements.most_common() if name not in FACTS]
     values = {
         name: tuple(Occurred(value, number) for value, number in _by_count(count)[:MOST_VALUES])
         for name, count in counts.items()
     }
-    return Occurrences(series, tuple(listed), values)
+    return Occurrences(series, tuple(one for one in keywords if is_listed(one.value)), values)
 
 
 def _newest(session: Session, since: float) -> Iterator[tuple[Mapping[str, Any], Mapping[str, Any]]]:
@@ -111,6 +124,9 @@ def _newest(session: Session, since: float) -> Iterator[tuple[Mapping[str, Any],
 
 
 def _values(name: str, header: Mapping[str, Any], facts: Mapping[str, Any]) -> list[str]:
+    """Return the values of a keyword or fact that are listed."""
+    if not is_listed(name):
+        return []
     if name in FACTS:
         value = facts.get(name, [None])[0]
         return [] if value is None else [_told(value)]

@@ -10,7 +10,7 @@ from dicom_ai.errors import RuleError
 from dicom_ai.routing.rule import RuleSet
 from dicom_ai.storage import rules
 from dicom_ai.storage.rules import StoredRules
-from dicom_ai.web.pages.rules_review import USUAL_DAYS, require_sound, review
+from dicom_ai.web.pages.rules_review import DAYS, USUAL_DAYS, require_sound, review
 from dicom_ai.web.visit import Visit, Visiting
 
 Why = Annotated[str, Form(max_length=500)]
@@ -111,6 +111,7 @@ def _ask(
         review=found,
         title=title,
         hidden=hidden,
+        all_days=DAYS,
         turns_on=[rule.name for rule in after.rules if rule.state == "on" and rule.name not in _on(stored.rule_set)],
     )
 

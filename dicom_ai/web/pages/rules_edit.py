@@ -12,7 +12,7 @@ from dicom_ai.errors import RuleError
 from dicom_ai.routing.facts import FACTS
 from dicom_ai.routing.fault import Fault, malformed, unworkable
 from dicom_ai.routing.rule import GROUPS, OUTPUTS, STATES, TAKES, Rule, RuleSet, parse_rules
-from dicom_ai.storage import database, rules, rules_values
+from dicom_ai.storage import rules, rules_values
 from dicom_ai.storage.rules import StoredRules
 from dicom_ai.web.pages.rules_form import Draft, draft_of, fits_the_form, read_form
 from dicom_ai.web.pages.rules_review import DAYS, USUAL_DAYS, Review, installed_models, review
@@ -161,9 +161,7 @@ def _whole(text: Any, otherwise: int) -> int:
 def _page(visit: Visit, stored: StoredRules, editor: Editor) -> Response:
     draft = editor.draft
     names = {row.subject for rows in draft.groups.values() for row in rows}
-    with visit.database.read() as session:
-        since = database.now(session) - VALUE_DAYS * 86_400
-        occurred = rules_values.occurrences(session, names, since=since)
+    occurred = rules_values.occurrences(visit.database, names, days=VALUE_DAYS)
     destinations = tuple(dict.fromkeys((*visit.app.destinations, *draft.destinations)))
     models = tuple(dict.fromkeys((*installed_models(visit), *([draft.model] if draft.model else []))))
     return visit.page(
