@@ -75,15 +75,21 @@ class Neighbours(Section):
         """The AE titles of the peers, each once."""
         return tuple(dict.fromkeys(peer.ae_title for peer in self.peers))
 
+    @property
+    def each_peer(self) -> tuple[Peer, ...]:
+        """The peers, each AE title once: where the file names it more than once, with all its addresses."""
+        return tuple(self._merged(title) for title in self.ae_titles)
+
     def destination(self, name: str) -> DestinationSettings | None:
         """Return a destination by name; None where there is none."""
         return next((item for item in self.destinations if item.name == name), None)
 
     def peer(self, ae_title: str) -> Peer | None:
-        """Return a peer by AE title; where the file names it more than once, with all its addresses."""
+        """Return a peer by AE title, as each_peer has it; None where there is none."""
+        return next((peer for peer in self.each_peer if peer.ae_title == ae_title), None)
+
+    def _merged(self, ae_title: str) -> Peer:
         found = [item.addresses for item in self.peers if item.ae_title == ae_title]
-        if not found:
-            return None
         addresses = dict.fromkeys(address for one in found for address in one) if all(found) else ()
         return Peer(ae_title=ae_title, addresses=tuple(addresses))
 

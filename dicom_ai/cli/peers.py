@@ -33,17 +33,16 @@ def list_(config: Path | None, as_json: bool) -> None:
         stored = in_force(app)
         with app.database.read() as session:
             strangers = [item for item in callers.contacts(session) if item.rejected_at and not item.called_at]
-    peers = [stored.neighbours.peer(title) for title in stored.neighbours.ae_titles]
+    peers = stored.neighbours.each_peer
     if as_json:
-        entries = [peer.model_dump(mode="json") for peer in peers if peer]
+        entries = [peer.model_dump(mode="json") for peer in peers]
         rejected = [
             {"ae_title": item.calling_ae_title, "address": item.address, "reason": item.reason} for item in strangers
         ]
         click.echo(json.dumps({"version": stored.version, "peers": entries, "rejected": rejected}, indent=2))
         return
     for peer in peers:
-        if peer:
-            click.echo(f"{peer.ae_title:<17} from {', '.join(peer.addresses) or 'anywhere'}")
+        click.echo(f"{peer.ae_title:<17} from {', '.join(peer.addresses) or 'anywhere'}")
     if not peers:
         click.echo("no peers: every association is rejected")
     for item in strangers:

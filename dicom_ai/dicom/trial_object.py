@@ -5,7 +5,7 @@ from datetime import datetime
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 from pydicom.dataset import Dataset, FileMetaDataset
-from pydicom.uid import ExplicitVRLittleEndian, SecondaryCaptureImageStorage
+from pydicom.uid import UID, ExplicitVRLittleEndian, SecondaryCaptureImageStorage
 
 from dicom_ai.dicom.uids import new_uid
 
@@ -24,7 +24,7 @@ def trial_object(*, at: datetime, sender: str) -> Dataset:
     picture.file_meta = FileMetaDataset()
     picture.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
     picture.file_meta.MediaStorageSOPClassUID = picture.SOPClassUID = SecondaryCaptureImageStorage
-    picture.file_meta.MediaStorageSOPInstanceUID = picture.SOPInstanceUID = new_uid()
+    picture.file_meta.MediaStorageSOPInstanceUID = picture.SOPInstanceUID = UID(new_uid())
     picture.StudyInstanceUID, picture.SeriesInstanceUID = new_uid(), new_uid()
     picture.PatientName, picture.PatientID = PATIENT_NAME, PATIENT_ID
     picture.PatientBirthDate, picture.PatientSex = "", "O"

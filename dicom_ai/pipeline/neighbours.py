@@ -204,7 +204,7 @@ def change_peer(session: Session, home: Home, peer: Peer, change: Change) -> Sto
     """Change where the peer of that AE title may come from. Raises ConfigError where there is none."""
     before = _newest(session, home, change)
     _known_peer(before, peer.ae_title)
-    changed = [_right(peer) if title == peer.ae_title else before.peer(title) for title in before.ae_titles]
+    changed = [_right(peer) if one.ae_title == peer.ae_title else one for one in before.each_peer]
     return _save(session, home, before.model_copy(update={"peers": tuple(changed)}), change)
 
 

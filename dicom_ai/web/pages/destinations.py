@@ -19,7 +19,6 @@ from dicom_ai.storage import neighbours as stored_neighbours
 from dicom_ai.storage.database import Session, now
 from dicom_ai.storage.neighbours import StoredNeighbours
 from dicom_ai.storage.pauses import Pause, PauseKind, Subject
-from dicom_ai.storage.worklist import WaitingDelivery
 from dicom_ai.web.pages import destinations_form
 from dicom_ai.web.reasons import plain
 from dicom_ai.web.visit import Visit, Visiting
@@ -66,8 +65,8 @@ def show_one(visit: Visiting, name: Named) -> Response:
     with visit.database.read() as session:
         stored = in_force(visit, session)
         item = _one(stored.neighbours, name)
-        lists = _lists(session, name)
-        values = {
+        lists: dict[str, Any] = _lists(session, name)
+        values: dict[str, Any] = {
             "stored": stored,
             "traffic": traffic.of_destination(session, name),
             "trials": traffic.trials(session, name),
@@ -76,19 +75,18 @@ def show_one(visit: Visiting, name: Named) -> Response:
             "rules": [rule for rule in rules.in_force(session).rule_set.rules if _gets(rule.destinations, name)],
             "studies": browse.names(session, {entry.study_uid for entries in lists.values() for entry in entries}),
         }
-    visit.viewed_many(sorted(values["studies"]))  # type: ignore[call-overload]
+    visit.viewed_many(sorted(values["studies"]))
     destination = neighbours.destination_of(visit.app.neighbours.home, item)
     return visit.page(
         "destination.html",
         item=item,
         facts=_facts(destination),
-        outputs=_outputs(item, values["trials"]),  # type: ignore[arg-type]
+        outputs=_outputs(item, values["trials"]),
         cap=destination.most_per_hour,
         plain=plain,
         kinds=destinations_form.KINDS,
         lately=traffic.LATELY_DAYS,
-        **lists,
-        **values,
+        **(lists | values),
     )
 
 
@@ -209,7 +207,8 @@ def _pause_of(session: Session, name: str) -> Pause | None:
     return next((item for item in pauses.all_of(session) if item.subject in kinds), None)
 
 
-def _lists(session: Session, name: str) -> dict[str, Sequence[WaitingDelivery]]:
+def _lists(session: Session, name: str) -> dict[str, Any]:
+    """Return what waits for a destination, and what is not there."""
     return {
         "waiting": worklist.open_deliveries(session, most=MOST, destination=name),
         "not_there": worklist.failed_deliveries(session, most=MOST, destination=name),

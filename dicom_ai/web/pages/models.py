@@ -1,6 +1,6 @@
 """The models: what each is and says of itself, whether its files are right, what runs it, what it did; on and off."""
 
-from typing import Annotated
+from typing import Annotated, Any
 from urllib.parse import urlencode
 
 from fastapi import Form, HTTPException, Query
@@ -42,7 +42,7 @@ def show_one(visit: Visiting, name: Named) -> Response:
     item = _one(visit, name)
     with visit.database.read() as session:
         runs = model_runs.last_runs(session, name, most=MOST)
-        values = {
+        values: dict[str, Any] = {
             "work": model_runs.work_of(session, name),
             "devices": _devices(session, name),
             "rules": _rules(session, name),

@@ -62,7 +62,7 @@ def _page(visit: Visit, *, problem: str = "", ae_title: str = "", addresses: str
         "peers.html",
         status=422 if problem else 200,
         stored=stored,
-        peers=[known.peer(title) for title in known.ae_titles],
+        peers=known.each_peer,
         contacts={title: [item for item in contacts if item.calling_ae_title == title] for title in known.ae_titles},
         strangers=sorted(strangers, key=lambda item: -(item.rejected_at or 0)),
         node=node,

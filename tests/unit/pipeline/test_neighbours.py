@@ -66,9 +66,7 @@ def test_a_version_says_what_was_changed_by_whom_and_why(session: Session) -> No
     neighbours.change_destination(session, HOME, changed, ADA)
 
     newest = stored.in_force(session, FILE)
-    assert (
-        newest.note == "destination pacs: largest_mb 0.0 → 4.0, destination pacs: port 104 → 11113; the archive moved"
-    )
+    assert newest.note == "destination pacs: largest_mb 0 → 4, destination pacs: port 104 → 11113; the archive moved"
     assert ("neighbours saved", "neighbours version 2") in [
         (event.action, event.subject) for event in audit.events(session)
     ]
