@@ -12,6 +12,7 @@ RECIPES: dict[str, str] = {
     "spinal-cord": "dicom_ai.training.softseg",
     "spine-mr": "dicom_ai.training.sshsnet",
     "spine-xray": "dicom_ai.training.vertxnet",
+    "spine-xray-synthetic": "dicom_ai.training.vertxnet_synthetic",
 }
 """Model -> the module that trains, delivers and evaluates it."""
 

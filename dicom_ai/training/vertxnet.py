@@ -36,6 +36,7 @@ from dicom_ai.nets.unet2d import UNet2d
 from dicom_ai.training import curve, loop, vertxnet_card, vertxnet_evaluation
 from dicom_ai.training.data.batches import MakeBatch, batches
 from dicom_ai.training.data.xray_cases import film_names, held_out_names, read_films, read_packed, write_films
+from dicom_ai.training.data.xray_phantom import phantom_film
 from dicom_ai.training.data.xray_synthesis import TARGETS, Bank, View, ViewConfig, draw_view, targets
 from dicom_ai.training.export import write_onnx
 from dicom_ai.training.losses import soft_dice
@@ -57,6 +58,8 @@ CONFIGS = tuple(CONFIG_PARTS)
 SHARES = {"unet": 0.55, "detector": 0.45}
 """Of the minutes, where both are trained."""
 PACK, SETTINGS, DETECTOR = "training-films.npz", "settings.json", "detector"
+PHANTOMS = 48
+"""Films made from formulas, where no real lateral film may be trained on."""
 TITLES = {"unet": "U-Net", "detector": "Mask R-CNN"}
 STEPS, LEARNING_RATE = 25_000, 2e-3
 DETECTOR_STEPS, DETECTOR_RATE = 8000, 1e-3
@@ -139,9 +142,9 @@ def seen_films(folder: Path) -> frozenset[str]:
     return frozenset(facts["films"])
 
 
-def deliver(out: Path, models: Path) -> Path:
+def deliver(out: Path, models: Path, *, model: str = MODEL) -> Path:
     """Write the model folder: ONNX files, model.toml, training.json, and a card without scores."""
-    folder = models / MODEL
+    folder = models / model
     folder.mkdir(parents=True, exist_ok=True)
     patch = ViewConfig().shape
     facts: dict[str, Any] = {"unet": _facts(out)}
@@ -194,15 +197,15 @@ def _millions(net: torch.nn.Module) -> float:
     return sum(parameter.numel() for parameter in net.parameters()) / 1e6
 
 
-def evaluate(request: EvaluateRequest, *, say: Say) -> Report:
+def evaluate(request: EvaluateRequest, *, say: Say, model: str = MODEL) -> Report:
     """Score the delivered model on the films it has not seen, or with `seen` on those it has, marked as such.
 
     The ensemble, and each of its networks alone, as the paper compares them.
     """
     store = ModelStore(request.models, device=request.device, runtime=request.runtime, threads=1)
-    seen = seen_films(request.models / MODEL)
+    seen = seen_films(request.models / model)
     films = [film for film in read_films(request.data / "radiographs") if (film.name in seen) == request.seen]
-    predictor = store.load(MODEL)
+    predictor = store.load(model)
     assert isinstance(predictor, VertxNetPredictor)
     how = vertxnet_evaluation.Comparison(
         systems=SYSTEMS if predictor.networks.detector else ("unet",),
@@ -236,13 +239,15 @@ def describe(folder: Path, report: Report) -> None:
 
 
 def _packed(request: TrainRequest, held_out: frozenset[str], say: Say) -> Path:
-    """Return the packed films, made where they are not there yet."""
+    """Return the packed films, made where they are not there yet; films made from formulas where no lateral is left."""
     request.out.mkdir(parents=True, exist_ok=True)
     pack = request.out / PACK
     if not pack.exists():
         say(f"packing the films of {request.data}")
         films = read_films(request.data / "radiographs")
-        write_films(pack, (film for film in films if film.name not in held_out))
+        kept = [film for film in films if film.name not in held_out]
+        made = [] if any(film.levels for film in kept) else [phantom_film(number) for number in range(PHANTOMS)]
+        write_films(pack, kept + made)
     return pack
 
 

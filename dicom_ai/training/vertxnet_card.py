@@ -1,10 +1,13 @@
 """What stands beside the weights of the radiograph model: manifest, metrics, and the card made of them."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from dicom_ai.training.data.xray_cases import AP_SOURCE, HELD_OUT_LATERAL, LATERAL_SOURCE
+from dicom_ai.training.data.xray_phantom import NAME as PHANTOM
+from dicom_ai.training.data.xray_phantom import SOURCE as PHANTOM_SOURCE
 from dicom_ai.training.recipes import Report
 
 TRAINING_FILE, METRICS_FILE = "training.json", "metrics.json"
@@ -12,11 +15,11 @@ VERSION = "0.1.0"
 
 _MANIFEST = """\
 # Written by `dicom-ai train spine-xray --deliver`. docs/reference/model-toml.md explains every key.
-name = "spine-xray"
+name = "{name}"
 version = "{version}"
 family = "vertxnet"
 description = "Vertebral bodies in lateral radiographs of the spine, and their levels where C2 or S1 is seen"
-licence = "Apache-2.0 (code and training); the films carry no licence file, see the card"
+licence = "{licence}"
 measurements = ["radiograph_vertebrae"]
 longest_run_s = 300
 
@@ -43,16 +46,29 @@ mask = 0.5
 net = "{net}"
 
 {weights}
-[[data]]
-name = "Lateral full-spine films with marked corners"
-licence = "none stated: no licence file came with them"
-source = "{lateral}"
+{data}"""
 
+_DATA = """\
 [[data]]
-name = "AP films, as what is no lateral spine"
-licence = "CC BY 4.0"
-source = "{ap}"
+name = "{name}"
+licence = "{licence}"
+source = "{source}"
 """
+_SOURCES = {
+    "lateral_": (
+        "Lateral full-spine films with marked corners",
+        "none stated: no licence file came with them",
+        LATERAL_SOURCE,
+    ),
+    PHANTOM: ("Lateral films made from formulas", "Apache-2.0", PHANTOM_SOURCE),
+    "ap_": ("AP films, as what is no lateral spine", "CC BY 4.0", AP_SOURCE),
+}
+"""First letters of a film's name -> what such films are, their licence, and where they come from."""
+_LICENCES = {
+    True: "Apache-2.0 (code and training); the films carry no licence file, see the card",
+    False: "Apache-2.0; the AP films CC BY 4.0",
+}
+"""Whether films without a licence were trained on -> what model.toml says of the weights."""
 
 _WEIGHTS = """\
 [[weights]]
@@ -62,16 +78,12 @@ sha256 = "{digest}"
 """
 
 _CARD = """\
-# spine-xray
+# {name}
 
 Vertebral bodies in lateral radiographs of the spine, and their levels where a reference vertebra (C2 or S1) is seen.
 After VertXNet (arXiv 2207.05476, 2302.03476). Research use only; no diagnosis may rest on it.
 
-**The licence of the training films is not known.** The {trained} lateral films come from a public repository that calls
-them "our open test dataset" and holds no licence file
-({lateral}).
-Whoever serves these weights decides whether that will do. The code that trains them is Apache-2.0. There is no second
-variant without these films yet.
+{licence}
 
 ## What it is
 
@@ -81,14 +93,11 @@ The ensemble rule of docs/vertxnet.md makes bodies of what they give; all files 
 
 ## Training
 
-{trained} lateral films and twenty AP films (CADMA, CC BY 4.0) that show no lateral spine. All lateral films face right;
-half of the views were mirrored.
+{data}
 
 {trainings}
 
-Held out, never trained on, and used for every figure below:
-{held},
-and twenty other AP films. No other hospital, no true cervical or lumbar film, no MONOCHROME1 original was ever seen:
+{held} No other hospital, no true cervical or lumbar film, no MONOCHROME1 original was ever seen:
 the cervical, thoracic and lumbar views are cut out of standing full-spine films.
 
 ## Measured
@@ -134,18 +143,55 @@ _TRAINING = """\
 _TITLES = {"unet": "U-Net", "detector": "Mask R-CNN"}
 
 
+_UNLICENSED = """\
+**The licence of the training films is not known.** The {trained} lateral films come from a public repository that calls
+them "our open test dataset" and holds no licence file
+({lateral}).
+Whoever serves these weights decides whether that will do. The code that trains them is Apache-2.0.
+`dicom-ai train spine-xray-synthetic` trains the same networks without these films; no such weights are shipped yet."""
+_LICENSED = """\
+**No film without a licence taught these weights**: the lateral films are made from formulas."""
+_SEEN = {
+    True: """\
+{trained} lateral films and twenty AP films (CADMA, CC BY 4.0) that show no lateral spine. All lateral films face right;
+half of the views were mirrored.""",
+    False: """\
+{phantoms} lateral films made from formulas (docs/vertxnet.md) and twenty AP films (CADMA, CC BY 4.0). Half of the views
+were mirrored.""",
+}
+_HELD = {
+    True: """\
+Held out, never trained on, and used for every figure below:
+{held},
+and twenty other AP films.""",
+    False: "Every figure below is measured on twenty real lateral and twenty AP films that it was not trained on.",
+}
+
+
 def write_manifest(folder: Path, digests: dict[str, str], *, net: str, patch: tuple[int, int]) -> None:
-    """Write model.toml. digests: SHA-256 of each ONNX file by its role."""
+    """Write model.toml; the name is the folder's. digests: SHA-256 of each ONNX file by its role."""
+    films = _training_of(folder)["films"]
+    rows = [row for first, row in _SOURCES.items() if any(name.startswith(first) for name in films)]
     text = _MANIFEST.format(
+        name=folder.name,
+        licence=_LICENCES[_has_real(films)],
         version=VERSION,
         rows=patch[0],
         columns=patch[1],
         net=net,
         weights="\n".join(_WEIGHTS.format(role=role, digest=digest) for role, digest in digests.items()),
-        lateral=LATERAL_SOURCE,
-        ap=AP_SOURCE,
+        data="\n".join(_DATA.format(name=name, licence=licence, source=source) for name, licence, source in rows),
     )
     (folder / "model.toml").write_text(text, encoding="utf-8")
+
+
+def _training_of(folder: Path) -> dict[str, Any]:
+    facts: dict[str, Any] = json.loads((folder / TRAINING_FILE).read_text(encoding="utf-8"))
+    return facts
+
+
+def _has_real(films: Sequence[str]) -> bool:
+    return any(name.startswith("lateral_") for name in films)
 
 
 def write_metrics(folder: Path, report: Report, *, when: str) -> None:
@@ -156,18 +202,24 @@ def write_metrics(folder: Path, report: Report, *, when: str) -> None:
 
 def write_card(folder: Path) -> None:
     """Write MODEL_CARD.md from training.json and metrics.json; without metrics it says that nothing is measured."""
-    training: dict[str, Any] = json.loads((folder / TRAINING_FILE).read_text(encoding="utf-8"))
+    training = _training_of(folder)
+    real = _has_real(training["films"])
+    counts = {
+        "trained": sum(name.startswith("lateral_") for name in training["films"]),
+        "phantoms": sum(name.startswith(PHANTOM) for name in training["films"]),
+    }
     metrics: dict[str, Any] = {"when": "not yet", "columns": [], "rows": [], "notes": ["Nothing is measured yet."]}
     if (folder / METRICS_FILE).is_file():
         metrics = json.loads((folder / METRICS_FILE).read_text(encoding="utf-8"))
     parts = {role: training[role] for role in _NETWORKS if role in training}
     networks = [_NETWORKS[role].format(**facts) for role, facts in parts.items()]
     text = _CARD.format(
-        trained=sum(name.startswith("lateral") for name in training["films"]),
+        name=folder.name,
+        licence=(_UNLICENSED if real else _LICENSED).format(lateral=LATERAL_SOURCE, **counts),
+        data=_SEEN[real].format(**counts),
+        held=_HELD[real].format(held=", ".join(HELD_OUT_LATERAL)),
         networks="\n".join(networks if "detector" in parts else [*networks, _NO_DETECTOR]),
         trainings="\n".join(_TRAINING.format(title=_TITLES[role], **facts) for role, facts in parts.items()),
-        lateral=LATERAL_SOURCE,
-        held=", ".join(HELD_OUT_LATERAL),
         size=sum(path.stat().st_size for path in folder.glob("*.onnx")) / 1e6,
         when=metrics["when"],
         table=_table(metrics["columns"], metrics["rows"]),

@@ -1,6 +1,7 @@
 """Two steps of training, the model folder that comes of it, and both runtimes on it."""
 
 import json
+import shutil
 import warnings
 
 import numpy as np
@@ -11,8 +12,8 @@ from dicom_ai.domain.image import Radiograph, SourceFrame, SourceImage
 from dicom_ai.errors import ConfigError
 from dicom_ai.inference.maskrcnn import ROLES
 from dicom_ai.inference.registry import ModelStore
-from dicom_ai.training import loop, vertxnet, vertxnet_card, vertxnet_evaluation
-from dicom_ai.training.data.xray_cases import Film, write_films
+from dicom_ai.training import loop, vertxnet, vertxnet_card, vertxnet_evaluation, vertxnet_synthetic
+from dicom_ai.training.data.xray_cases import Film, read_packed, write_films
 from dicom_ai.training.data.xray_synthesis import TARGETS
 from dicom_ai.training.recipes import TrainRequest
 from dicom_ai.training.vertxnet import NetRecipe, deliver, new_detector, prepare, train_detector, train_unet, unet_loss
@@ -179,6 +180,30 @@ def test_both_networks_are_trained_one_after_the_other(trained, tmp_path):
 
     assert [line.partition(",")[0] for line in said] == ["U-Net: step 1", "Mask R-CNN: step 1"]
     assert json.loads((tmp_path / vertxnet.SETTINGS).read_text())["before"] == []
+
+
+def test_without_a_real_lateral_film_the_second_variant_trains_on_formulas(tmp_path, monkeypatch):
+    monkeypatch.setattr(vertxnet, "PHANTOMS", 1)
+    monkeypatch.setattr(vertxnet, "read_films", lambda folder: [film(), Film("ap_01", "", film().pixels)])
+    request = TrainRequest(radiographs(tmp_path), tmp_path, "compact-unet", steps=1, threads=1, workers=0)
+
+    vertxnet_synthetic.train(request, say=lambda line: None)
+
+    assert [one.name for one in read_packed(tmp_path / vertxnet.PACK)] == ["ap_01", "phantom_000"]
+
+
+def test_the_second_variant_says_on_what_it_rests(models, tmp_path):
+    folder = tmp_path / vertxnet_synthetic.MODEL
+    shutil.copytree(models / "spine-xray", folder)
+    facts = json.loads((folder / "training.json").read_text())
+    (folder / "training.json").write_text(json.dumps(facts | {"films": ["ap_01", "phantom_000"]}))
+    vertxnet_card.write_manifest(folder, {}, net="compact", patch=(288, 192))
+    vertxnet_card.write_card(folder)
+
+    manifest, card = ((folder / name).read_text(encoding="utf-8") for name in ("model.toml", "MODEL_CARD.md"))
+    assert 'name = "spine-xray-synthetic"' in manifest
+    assert "none stated" not in manifest
+    assert "No film without a licence taught these weights" in card
 
 
 def test_a_system_does_not_look_again_where_another_has_looked():
