@@ -8,13 +8,17 @@ import pytest
 
 from dicom_ai import settings
 from dicom_ai.app import home_of, open_app, prepare
+from dicom_ai.destinations.trials import TrialKind
 from dicom_ai.dimse import scu
 from dicom_ai.errors import PermanentRefusal
 from dicom_ai.listener import Listener
-from dicom_ai.pipeline import neighbours
-from dicom_ai.pipeline.neighbours import TAKEN_UP_S, Change
-from dicom_ai.sections import Peer
+from dicom_ai.pipeline import neighbours, versions_of_models
+from dicom_ai.pipeline.neighbours import TAKEN_UP_S, Change, Home, Live
+from dicom_ai.sections import Neighbours, Peer
+from dicom_ai.storage import models_off, schema, traffic
+from dicom_ai.storage import neighbours as stored_neighbours
 from dicom_ai.storage.database import Database
+from tests.integration.servers import postgres
 
 ADA = Change("ada")
 
@@ -63,3 +67,29 @@ def test_a_peer_is_let_in_and_shut_out_while_the_listener_runs(node: tuple[setti
     other.close()
 
     assert (before, added, removed) == (False, True, False)
+
+
+def test_versions_trials_and_models_that_are_off_are_kept_in_postgresql_too() -> None:
+    with postgres() as url:
+        database = Database(url)
+        file = Neighbours(peers=(Peer(ae_title="PACS"),))
+        home, live = Home(file), Live(database, Home(file))
+        empty = [peer.ae_title for peer in live.peers]  # the tables are not there yet
+        schema.upgrade(database)
+        shelf = neighbours.destination_from({"name": "shelf", "kind": "folder", "parameters": {"folder": "/nowhere"}})
+        with database.write() as session:
+            neighbours.add_destination(session, home, shelf, ADA)
+            models_off.turn_off(session, "cord", who="ada", why="")
+        live.forget()
+        said = neighbours.try_destination(database, live.destinations["shelf"], TrialKind.STORE, who="ada")
+        with database.read() as session:
+            versions = [item.version for item in stored_neighbours.history(session)]
+            tried, off = traffic.trials(session, "shelf"), list(models_off.all_of(session))
+            waiting = traffic.of_destination(session, "shelf").waiting
+            met = versions_of_models.compare(session, "cord", "cord-new").studies
+        schema.downgrade(database, to="0015")
+        database.close()
+
+    assert (empty, versions, off, waiting, met) == (["PACS"], [2, 1], ["cord"], 0, ())
+    assert [one.ok for one in said] == [False]
+    assert tried["store"].said[0][:2] == (False, said[0].says)
