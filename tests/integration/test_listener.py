@@ -145,6 +145,7 @@ def test_more_associations_than_allowed_are_rejected_for_now(tmp_path: Path):
             answer = third.acceptor.primitive
 
         assert (answer.result, answer.result_source, answer.diagnostic) == (2, 3, 2)
+        assert [event.detail["because"] for event in rejections(running)] == ["too many associations"]
 
 
 # What is kept
@@ -282,6 +283,7 @@ def test_a_missing_uid_is_refused_as_a900(running: Running, tmp_path: Path, miss
     [status] = store(running.port, path)
 
     assert bad(status, running) == 0xA900
+    assert status.ErrorComment.endswith(" is absent or malformed")
 
 
 @pytest.mark.filterwarnings("ignore:Invalid value for VR UI")
@@ -356,7 +358,7 @@ def test_a_database_that_is_down_is_answered_a700_and_nothing_is_left(running: R
 
     [status] = store(running.port, path)
 
-    assert status.Status == 0xA700
+    assert (status.Status, status.ErrorComment) == (0xA700, "cannot be stored now, try again")
     assert running.kept() == [] and running.parts() == []
     with running.database.engine.begin() as connection:
         connection.exec_driver_sql("ALTER TABLE gone RENAME TO instances")

@@ -16,6 +16,62 @@ def written(tmp_path: Path, text: str) -> Path:
     return path
 
 
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("node.ae_title", "DICOM_AI"),
+        ("node.port", 11112),
+        ("tls.port", 2762),
+        ("node.check_called_ae_title", True),
+        ("node.maximum_associations", 25),
+        ("timeouts.acse_s", 10),
+        ("timeouts.connect_s", 10),
+        ("timeouts.dimse_s", 120),
+        ("timeouts.network_s", 120),
+        ("timing.series_quiet_s", 30),
+        ("timing.study_quiet_s", 600),
+        ("timing.report_limit_s", 3600),
+        ("timing.send_give_up_s", 3 * 86_400),
+        ("timing.maximum_attempts", 5),
+        ("timing.maximum_lost", 2),
+        ("brakes.max_study_age_days", 7),
+        ("brakes.most_per_hour", 1000),
+        ("brakes.most_versions", 3),
+        ("brakes.rule_rate_factor", 3),
+        ("brakes.rule_rate_least", 100),
+        ("retention.unwanted_images_h", 24),
+        ("retention.analysed_images_days", 7),
+        ("retention.results_days", 90),
+        ("storage.reserve_bytes", 2_000_000_000),
+        ("confirmation.report_wait_s", 600),
+        ("confirmation.give_up_h", 24),
+        ("models.device_fallback", True),
+        ("alarms.repeat_h", 24),
+        ("alarms.peer_silent_h", 3),
+        ("alarms.rule_idle_days", 5),
+        ("alarms.result_overdue_h", 4),
+        ("alarms.queue_age_h", 1),
+        ("alarms.destination_down_h", 0.5),
+        ("alarms.held_h", 12),
+        ("alarms.paused_h", 24),
+        ("findings.missing_level", "hold"),
+        ("findings.repeated_level", "hold"),
+        ("findings.body_part", "hold"),
+        ("findings.area_warn_mm2", (25.0, 105.0)),
+        ("findings.area_hold_mm2", (10.0, 150.0)),
+        ("findings.jump_warn_percent", 25),
+        ("findings.jump_hold_percent", 80),
+        ("web.address", "127.0.0.1"),
+        ("web.port", 8787),
+        ("workers.broker_url", "memory://"),
+    ],
+)
+def test_what_a_node_does_unless_told(key: str, value: object) -> None:
+    section, name = key.split(".")
+
+    assert getattr(getattr(settings.Settings(), section), name) == value
+
+
 def test_the_shipped_file_is_made_from_the_settings() -> None:
     assert SHIPPED.read_text() == settings.as_toml()
 

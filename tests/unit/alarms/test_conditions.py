@@ -162,6 +162,7 @@ def test_a_paused_result_is_not_overdue_but_the_pause_is_after_a_day(database: D
     found = seen(database)
     assert "result-overdue" not in found
     assert found["paused"].subject == "destination pacs"
+    assert found["paused"].text == "sending of destination pacs has been paused for 25 hours; 1 results wait"
 
 
 def test_a_rule_that_the_node_paused_asks_a_person_at_once(database: Database) -> None:

@@ -1,5 +1,6 @@
 """What is reported, warned of, or held: each check on measured series with a known cord."""
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -105,6 +106,15 @@ def test_levels_are_held_where_the_header_names_another_part_of_the_spine(
     assert (found.verdict is Verdict.HOLD) == doubted
 
 
+def test_another_part_of_the_spine_is_named_with_what_was_found(tmp_path: Path) -> None:
+    series = write_cord_series(tmp_path, SeriesDescription="t2 sag lumbar spine", BodyPartExamined="")
+
+    (item,) = measured(series, ("C3", "C4"))
+    (doubt,) = CHECKS["body_part"](item, WIDE)
+
+    assert doubt.reason == "levels C3 to C4 were found where the header names the lumbar spine"
+
+
 @pytest.mark.parametrize(
     ("warn", "hold", "verdict"),
     [
@@ -145,6 +155,10 @@ def test_a_jump_from_one_slice_to_the_next_concerns_the_whole_cord(
 
     assert [doubt.verdict for doubt in doubts] == [verdict]
     assert doubts[0].site == "the cord seen"
+    assert re.fullmatch(
+        r"the CSA changes by \d+ % from one slice to the next, at \d+ mm below the top of the cord seen",
+        doubts[0].reason,
+    )
 
 
 def test_a_check_that_is_set_to_report_says_nothing(judged: Callable[..., Judged]) -> None:

@@ -24,6 +24,13 @@ def test_a_refusal_stops_and_names_the_status(status: int):
     assert f"0x{status:04X}" in str(error)
 
 
+@pytest.mark.parametrize(
+    ("status", "says"), [(0xA700, "PACS: not now (0xA700)"), (0xC123, "PACS: refused with 0xC123")]
+)
+def test_an_answer_is_told_with_who_gave_it(status: int, says: str):
+    assert str(judge(status, called="PACS")) == says
+
+
 def test_a_duplicate_counts_as_delivered_only_where_it_may_be_ours():
     assert judge(0x0111, called="PACS", sent_before=True) is None
     assert isinstance(judge(0x0111, called="PACS"), PermanentRefusal)

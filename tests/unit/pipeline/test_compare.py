@@ -291,6 +291,7 @@ def test_two_patients_in_one_study_are_held_and_never_merged(desk: Desk) -> None
 
     (hold,) = desk.held()
     assert (hold.kind, hold.blocks) == (HoldKind.PATIENTS, True)
+    assert hold.reason == "images of two patients came under one study UID: they are not reported together"
     with desk.database.read() as session:
         assert holds.report_is_held(session, STUDY)
 
