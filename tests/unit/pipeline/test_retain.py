@@ -355,3 +355,15 @@ def test_empty_folders_go_too(lab: Lab) -> None:
     deleted(lab)
 
     assert not Path(lab.files.root / "received" / SERIES).exists()
+
+
+def test_results_whose_rows_were_let_go_before_a_kill_go_at_the_next_look(lab: Lab) -> None:
+    sent(lab)
+    lab.advance(90 * DAY_S)
+    (run,) = lab.look(runs.all_of, STUDY)
+    with lab.database.write() as session:  # and the process dies before it removes the folder
+        assert retention.release_results(session, run.id, LIMITS)
+
+    assert on_disk(lab, "results") > 0
+    assert retained(lab).runs == 1
+    assert on_disk(lab, "results") == 0
