@@ -6,7 +6,9 @@ from typing import Annotated
 from fastapi import Query
 from starlette.responses import PlainTextResponse, Response
 
-from dicom_ai.storage import database, rules
+from dicom_ai.routing.rule import Rule
+from dicom_ai.storage import database, pauses, rules
+from dicom_ai.storage.pauses import Pause, PauseKind
 from dicom_ai.storage.rules import Hits, StoredRules
 from dicom_ai.web.pages.rules_review import warnings
 from dicom_ai.web.visit import Visit, Visiting
@@ -25,12 +27,14 @@ def show(visit: Visiting) -> Response:
         days = _days(visit, database.now(session))
         hits = rules.daily_hits(session, days)
         versions = rules.history(session, most=MOST_VERSIONS)
+        paused = pauses.all_of(session)
     rule_set = stored.rule_set
     return visit.page(
         "rules.html",
         stored=stored,
         rules=rule_set.rules,
         hits={rule.name: hits.get(rule.name, _NO_HITS) for rule in rule_set.rules},
+        paused={rule.name: [one for one in paused if _holds(one, rule)] for rule in rule_set.rules},
         days=[visit.site.pages.day(begin) for begin in days[:-1]],
         versions=[(item, names_on(item)) for item in versions],
         warnings=warnings(visit, rule_set),
@@ -50,6 +54,13 @@ def export(visit: Visiting, version: Annotated[int | None, Query(ge=1, le=2**31 
 def names_on(stored: StoredRules) -> tuple[str, ...]:
     """Return which rules of a version are on; also of one that this release no longer reads."""
     return tuple(str(table.get("name")) for table in stored.content.get("rule", ()) if table.get("state", "on") == "on")
+
+
+def _holds(pause: Pause, rule: Rule) -> bool:
+    """Say whether a pause holds results of a rule."""
+    kind, name = pause.subject.kind, pause.subject.name
+    named = {PauseKind.RULE: (rule.name,), PauseKind.MODEL: (rule.model,), PauseKind.DESTINATION: rule.destinations}
+    return kind is PauseKind.ALL or name in named[kind]
 
 
 def _days(visit: Visit, now: float) -> list[float]:

@@ -105,6 +105,7 @@ def _ask(
     found = review(visit, stored, after, days=days)
     if not found.changes:
         raise RuleError("nothing would change: the rules are like that already")
+    turned = [rule for rule in after.rules if rule.state == "on" and rule.name not in _on(stored.rule_set)]
     return visit.page(
         "rules_confirm.html",
         stored=stored,
@@ -112,7 +113,8 @@ def _ask(
         title=title,
         hidden=hidden,
         all_days=DAYS,
-        turns_on=[rule.name for rule in after.rules if rule.state == "on" and rule.name not in _on(stored.rule_set)],
+        turns_on=[rule.name for rule in turned if rule.destinations],
+        turns_on_for_nobody=[rule.name for rule in turned if not rule.destinations],
     )
 
 

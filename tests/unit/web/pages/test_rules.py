@@ -4,8 +4,9 @@ from typing import Any
 import pytest
 
 from dicom_ai.app import App
-from dicom_ai.storage import audit, decisions, rules
+from dicom_ai.storage import audit, decisions, pauses, rules
 from dicom_ai.storage.decisions import StoredDecision
+from dicom_ai.storage.pauses import PauseKind, Subject
 from dicom_ai.web.application import create
 from dicom_ai.web.pages.rules_import import place_of
 from tests.unit.pipeline.lab import STUDY
@@ -63,6 +64,36 @@ def test_rules_are_listed_with_what_they_took_on_each_day(node: App, viewer: Bro
     assert "1 sent on, 2 in shadow" in row
     assert re.search(r'aria-label="\d{4}-\d\d-\d\d: 1 sent on, 2 in shadow. "', row)
     assert re.findall(r'class="(shadow|sent)" [^>]*height="([\d.]+)"', row) == [("shadow", "18.7"), ("sent", "9.3")]
+
+
+@pytest.mark.parametrize(
+    ("subject", "rows"),
+    [
+        (Subject(PauseKind.ALL, ""), ["cord", "spine", "spine-radiograph"]),
+        (Subject(PauseKind.RULE, "cord"), ["cord"]),
+        (Subject(PauseKind.MODEL, "spine-mr"), ["spine"]),
+        (Subject(PauseKind.DESTINATION, "pacs"), ["cord", "spine", "spine-radiograph"]),
+        (Subject(PauseKind.DESTINATION, "archive"), []),
+    ],
+)
+def test_a_pause_that_holds_what_a_rule_sends_is_seen_beside_it(
+    node: App, viewer: Browser, subject: Subject, rows: list[str]
+) -> None:
+    with node.database.write() as session:
+        pauses.pause(session, subject, who="anna", why="the archive is moved")
+
+    page = viewer.get("/rules").text
+
+    found = [row for row in page.split("<tr>") if '<span class="state warn">paused</span>' in row]
+    assert [re.search(r'class="wide">([\w-]+)<', row).group(1) for row in found] == rows  # type: ignore[union-attr]
+
+
+def test_a_rule_without_a_destination_says_that_nobody_gets_its_results(node: App, administrator: Browser) -> None:
+    with node.database.write() as session:
+        text = {"name": "neck", "model": "spinal-cord", "state": "shadow", "all": [{"fact": "plane", "exists": True}]}
+        rules.save(session, {"rule": [text]}, author="seed", note="")
+
+    assert "Results of neck are sent to nobody" in administrator.get("/rules/turn?name=neck").text
 
 
 def test_an_administrator_turns_a_rule_on_and_it_is_kept_who_and_why(node: App, administrator: Browser) -> None:
