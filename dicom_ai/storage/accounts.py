@@ -7,6 +7,7 @@ should be open for.
 import hashlib
 import secrets
 from collections.abc import Sequence
+from datetime import UTC, datetime
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
@@ -161,7 +162,8 @@ def add_token(session: Session, name: str, role: Role, *, secret: str, who: str,
     row = TokenRow(digest=_digest(secret), name=name, role=role, made_by=who, created_at=now(session), ends_at=ends_at)
     session.add(row)
     session.flush()
-    audit.record(session, who, "token added", f"token {name}", {"role": role.value, "ends_at": ends_at})
+    ends = "" if ends_at is None else datetime.fromtimestamp(ends_at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    audit.record(session, who, "token added", f"token {name}", {"role": role.value, "ends": ends})
     return _token(session, row)
 
 

@@ -59,9 +59,11 @@ def _places(
     query = sa.select(uid, at).where(*_conditions(session, wanted), *_beyond(start, is_up=is_up)).order_by(*order)
     if wanted.progress in _COMMON:
         looked_at = query.limit(LOOKED_AT).subquery()
-        at, uid = looked_at.c.last_received_at, looked_at.c.study_uid
-        of_these = sa.select(uid, at).join(StudyRow, StudyRow.study_uid == uid).where(*_stands_at(wanted.progress))
-        found = session.execute(of_these.order_by(*((at, uid) if is_up else (at.desc(), uid.desc()))).limit(most + 1))
+        last_at, known = looked_at.c.last_received_at, looked_at.c.study_uid
+        of_these = sa.select(known, last_at).join(StudyRow, StudyRow.study_uid == known)
+        there = (last_at, known) if is_up else (last_at.desc(), known.desc())
+        fitting = of_these.where(*_stands_at(wanted.progress)).order_by(*there).limit(most + 1)
+        found = session.execute(fitting)
         places = [Place(last, study_uid) for study_uid, last in found]
         if len(places) <= most:
             end = session.execute(query.offset(LOOKED_AT - 1).limit(1)).first()

@@ -18,6 +18,7 @@ from dicom_ai.storage.tables import (
     AttemptRow,
     AuditRow,
     OutboxRow,
+    ResultRow,
     RunRow,
     StudyRow,
     Table,
@@ -108,3 +109,4 @@ _PENDING = sa.text("state IN ('waiting', 'unknown')")
 sa.Index("ix_outbox_destination_sent_at", OutboxRow.destination, OutboxRow.sent_at)
 sa.Index("ix_outbox_pending", OutboxRow.queued_at, sqlite_where=_PENDING, postgresql_where=_PENDING)
 sa.Index("ix_attempts_ended_at", AttemptRow.ended_at)
+sa.Index("ix_results_study_uid", ResultRow.study_uid)

@@ -43,7 +43,7 @@ class Guard:
                     headers.setdefault("Cache-Control", "no-store")  # pages name patients
             await send(message)
 
-        refusal = _refusal(scope["method"], Headers(scope=scope))
+        refusal = _refusal(scope["method"], Headers(scope=scope)) or _nul(scope)
         await (refusal or self._application)(scope, receive, send_guarded)
 
 
@@ -53,6 +53,13 @@ def _refusal(method: str, headers: Headers) -> PlainTextResponse | None:
     length = headers.get("content-length", "0")
     if not length.isdigit() or int(length) > MOST_BODY_BYTES or "transfer-encoding" in headers:
         return PlainTextResponse("refused: the request is too large, or does not say how large", status_code=413)
+    return None
+
+
+def _nul(scope: Scope) -> PlainTextResponse | None:
+    """Refuse an address with a NUL, which no text of a database may hold."""
+    if "\x00" in scope["path"] or b"%00" in scope["query_string"] or b"\x00" in scope["query_string"]:
+        return PlainTextResponse("refused: the address holds what no text may hold", status_code=400)
     return None
 
 

@@ -12,6 +12,7 @@ from dicom_ai.web import metrics
 
 def add_to(web: FastAPI) -> None:
     """Add /healthz, /readyz and /metrics."""
+    web.state.durations = metrics.Durations()
     for path, view in (("/healthz", alive), ("/readyz", ready), ("/metrics", numbers)):
         web.add_api_route(path, view, methods=["GET"], response_class=Response, response_model=None)
 
@@ -35,4 +36,6 @@ def ready(request: Request) -> Response:
 
 def numbers(request: Request) -> Response:
     """Return the numbers for Prometheus."""
-    return Response(metrics.text(request.app.state.site.app), media_type="text/plain; version=0.0.4; charset=utf-8")
+    state = request.app.state
+    found = metrics.text(state.site.app, state.durations)
+    return Response(found, media_type="text/plain; version=0.0.4; charset=utf-8")

@@ -12,8 +12,8 @@ from dicom_ai.errors import RejectedInput
 from dicom_ai.storage import browse, results, runs, studies
 from dicom_ai.storage.runs import RunStatus
 from dicom_ai.web import pictures
+from dicom_ai.web.asker import Asker
 from dicom_ai.web.pictures import Stack
-from dicom_ai.web.visit import Visit
 
 _SCANNER = ("Manufacturer", "ManufacturerModelName", "StationName")
 
@@ -41,13 +41,13 @@ class Sent:
         return None
 
 
-def sent_of(visit: Visit, study_uid: str, number: int) -> Sent | None:
+def sent_of(asker: Asker, study_uid: str, number: int) -> Sent | None:
     """Return what a run sent; None where there is no such run."""
-    with visit.database.read() as session:
+    with asker.database.read() as session:
         run = next((item for item in runs.all_of(session, study_uid) if item.number == number), None)
         if run is None:
             return None
-        found = results.all_of(session, study_uid, visit.app.files.root)
+        found = results.all_of(session, study_uid, asker.app.files.root)
         findings = runs.findings(session, run.id)
         series = {item.series_uid: item for item in browse.series(session, study_uid)}
         objects = tuple(item for item in found if item.identity.run == number)
@@ -57,12 +57,12 @@ def sent_of(visit: Visit, study_uid: str, number: int) -> Sent | None:
     return Sent(run, objects, series, _entries(findings), " ".join(word for word in words if word) or "unknown scanner")
 
 
-def stack_of(visit: Visit, seg: ResultObject) -> Stack:
+def stack_of(asker: Asker, seg: ResultObject) -> Stack:
     """Return the images of a SEG with its segments. Raises RejectedInput where images or SEG are no longer kept."""
-    with visit.database.read() as session:
+    with asker.database.read() as session:
         paths = studies.paths_of(session, seg.study_uid, seg.source_series_uid)
         series = {item.series_uid: item for item in browse.series(session, seg.study_uid)}[seg.source_series_uid]
-    files = [visit.app.files.path(path) for path in paths]
+    files = [asker.app.files.path(path) for path in paths]
     gone = [path for path in [*files, seg.path] if not path.exists()]
     if gone or not files:
         raise RejectedInput("the images, or the segmentation, are no longer kept (retention)")

@@ -25,6 +25,8 @@ PAGES = {
     "rules": "rules",
     "import": "rules/import",
     "accounts": "accounts",
+    "tokens": "tokens",
+    "audit": "audit",
 }
 
 

@@ -33,7 +33,7 @@ def show(visit: Visiting) -> Response:
     disk = disk_of(app.files.root)
     with visit.database.read() as session:
         values = {
-            "needs": list(_needs(app, session)),
+            "needs": list(needs_of(app, session)),
             "at": now(session),
             "last_received_at": studies.last_received_at(session),
             "queues": signs.queues(session),
@@ -46,7 +46,7 @@ def show(visit: Visiting) -> Response:
     return visit.page("overview.html", disk=disk, **values)  # type: ignore[arg-type]
 
 
-def _needs(app: App, session: Session) -> Iterator[Need]:
+def needs_of(app: App, session: Session) -> Iterator[Need]:
     """Yield what needs a person, the worst first."""
     disk = disk_of(app.files.root).warning(reserve_bytes=app.files.reserve_bytes)
     if disk:

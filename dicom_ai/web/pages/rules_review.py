@@ -1,5 +1,6 @@
 """What a person is shown before rules are saved: what changes, and what would have come of it in the last days."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from dicom_ai.inference.registry import ModelStore
@@ -8,9 +9,9 @@ from dicom_ai.routing.changes import Change, changes
 from dicom_ai.routing.contradictions import contradictions
 from dicom_ai.routing.fault import require_workable, unworkable
 from dicom_ai.routing.rule import RuleSet
-from dicom_ai.storage import database, rules
+from dicom_ai.storage import database, models_off, rules
 from dicom_ai.storage.rules import StoredRules
-from dicom_ai.web.visit import Visit
+from dicom_ai.web.asker import Asker
 
 DAYS = (1, 7, 30, 90)
 USUAL_DAYS = 7
@@ -37,7 +38,7 @@ class Review:
 
 
 def review(
-    visit: Visit, stored: StoredRules, after: RuleSet, *, days: int = USUAL_DAYS, renamed: tuple[str, str] | None = None
+    asker: Asker, stored: StoredRules, after: RuleSet, *, days: int = USUAL_DAYS, renamed: tuple[str, str] | None = None
 ) -> Review:
     """Return what would change, tried on the studies of some days; who asks is noted as having seen those shown.
 
@@ -49,39 +50,54 @@ def review(
     return Review(
         after=after,
         changes=different,
-        trial=_try(visit, tried_against, after, days) if different else None,
-        warnings=tuple(warnings(visit, after)),
+        trial=_try(asker, tried_against, after, days) if different else None,
+        warnings=(*(_of_a_new_name(*renamed) if renamed else ()), *warnings(asker, after)),
         fingerprint=rules.fingerprint(stored.version, after),
         days=days,
     )
 
 
-def installed_models(visit: Visit) -> tuple[str, ...]:
+def installed_models(asker: Asker) -> tuple[str, ...]:
     """Return the names of the models that the node has."""
-    return ModelStore(visit.app.models_folder).names()
+    return ModelStore(asker.app.models_folder).names()
 
 
-def require_sound(visit: Visit, before: RuleSet, after: RuleSet) -> None:
+def require_sound(asker: Asker, before: RuleSet, after: RuleSet) -> None:
     """Raise RuleError where a change makes a rule that cannot work on this node."""
-    require_workable(before, after, models=installed_models(visit), destinations=visit.app.destinations)
+    require_workable(before, after, models=installed_models(asker), destinations=asker.app.destinations)
 
 
-def warnings(visit: Visit, rule_set: RuleSet) -> list[str]:
+def warnings(asker: Asker, rule_set: RuleSet) -> list[str]:
     """Return what is well formed and still will not do what it says."""
-    models, destinations = installed_models(visit), visit.app.destinations
-    return contradictions(rule_set) + [
-        f"rule {rule.name!r}: {fault.text}"
+    models, destinations = installed_models(asker), asker.app.destinations
+    with asker.database.read() as session:
+        off = models_off.all_of(session)
+    takes_nothing = [
+        f"rule {rule.name!r} takes nothing: {off[rule.model].says}"
         for rule in rule_set.rules
-        for fault in unworkable(rule, models=models, destinations=destinations)
-        if rule.state != "off" and fault.place in ("model", "destinations")
+        if rule.state != "off" and rule.model in off
     ]
+    return (
+        takes_nothing
+        + contradictions(rule_set)
+        + [
+            f"rule {rule.name!r}: {fault.text}"
+            for rule in rule_set.rules
+            for fault in unworkable(rule, models=models, destinations=destinations)
+            if rule.state != "off" and fault.place in ("model", "destinations")
+        ]
+    )
 
 
-def _try(visit: Visit, before: RuleSet, after: RuleSet, days: int) -> Trial:
-    with visit.database.read() as session:
+def _of_a_new_name(old: str, new: str) -> Iterator[str]:
+    yield f"{old} becomes {new}: what it took is counted under the old name, and a pause of {old} does not hold {new}"
+
+
+def _try(asker: Asker, before: RuleSet, after: RuleSet, days: int) -> Trial:
+    with asker.database.read() as session:
         since = database.now(session) - days * 86_400
-    trial = try_rules(visit.database, visit.app.files.path, before, after, Bounds(since, TRIAL_S))
+    trial = try_rules(asker.database, asker.app.files.path, before, after, Bounds(since, TRIAL_S))
     shown = [one.study_uid for one in trial.differences[:MOST_SHOWN]]
     shown += [same.example.study_uid for effect in trial.effects for same in effect.unchanged[:MOST_SHOWN]]
-    visit.viewed_many(list(dict.fromkeys(shown)))
+    asker.viewed_many(list(dict.fromkeys(shown)))
     return trial

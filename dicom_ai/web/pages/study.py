@@ -24,6 +24,7 @@ from dicom_ai.storage import (
 )
 from dicom_ai.storage.decisions import StoredDecision
 from dicom_ai.web import pictures
+from dicom_ai.web.asker import Asker
 from dicom_ai.web.visit import Visit, Visiting
 
 
@@ -60,9 +61,14 @@ def show(visit: Visiting, study_uid: str) -> Response:
 
 def thumbnail(visit: Visiting, study_uid: str, series_uid: str) -> Response:
     """Return a small picture of a series."""
-    with visit.database.read() as session:
+    return thumbnail_of(visit, study_uid, series_uid)
+
+
+def thumbnail_of(asker: Asker, study_uid: str, series_uid: str) -> Response:
+    """Return a small picture of a series. Raises HTTPException where there is none."""
+    with asker.database.read() as session:
         paths = studies.paths_of(session, study_uid, series_uid)
-    files = [path for path in map(visit.app.files.path, paths) if path.exists()]
+    files = [path for path in map(asker.app.files.path, paths) if path.exists()]
     if not files:
         raise HTTPException(404)
     try:

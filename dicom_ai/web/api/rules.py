@@ -1,0 +1,187 @@
+"""The rules: as they are and were, checked and tried before they are saved, on and off, roll-back; TOML in and out."""
+
+from dataclasses import asdict
+from typing import Annotated, Any, Literal
+
+from fastapi import Query
+from pydantic import BaseModel, Field
+from starlette.responses import PlainTextResponse, Response
+
+from dicom_ai.errors import RuleError
+from dicom_ai.routing.shipped import rules_of
+from dicom_ai.storage import database, rules
+from dicom_ai.storage.rules import StoredRules
+from dicom_ai.web.api.access import ADMINISTRATOR, VIEWER, ApiCall, Calling, Name, Text, Version
+from dicom_ai.web.pages.rules_import import place_of
+from dicom_ai.web.pages.rules_review import USUAL_DAYS, Review, require_sound, review
+
+HIT_DAYS = 7
+MOST_DIFFERENCES = 1000
+
+Toml = Annotated[str, Field(max_length=1_000_000, pattern=r"^[^\x00]*$", description="the rules as TOML")]
+Seen = Annotated[Version, Field(description="the version that the change was made on")]
+Why = Text
+
+
+class Checked(BaseModel):
+    """Rules to check, and over how many past days to try them."""
+
+    text: Toml
+    days: Annotated[int, Field(ge=1, le=366)] = USUAL_DAYS
+
+
+class Saved(BaseModel):
+    """Rules to save. checked: the fingerprint that the check of these very rules gave."""
+
+    text: Toml
+    seen: Seen
+    checked: Text
+    why: Why = ""
+
+
+class State(BaseModel):
+    """The state that a rule shall have."""
+
+    state: Literal["on", "off", "shadow"]
+    seen: Seen
+    why: Why = ""
+
+
+class Move(BaseModel):
+    """-1: before the rule that goes before it; 1: behind the next."""
+
+    by: Literal[-1, 1]
+    seen: Seen
+
+
+class Remove(BaseModel):
+    """A rule to leave out."""
+
+    seen: Seen
+    why: Why = ""
+
+
+class RollBack(BaseModel):
+    """The version to make the newest."""
+
+    version: Annotated[int, Field(ge=1, le=2**31 - 1)]
+    seen: Seen
+    why: Why = ""
+
+
+def list_rules(call: Calling) -> dict[str, Any]:
+    """Return the rules in force, and how many series each took in the last days, sent on and in shadow."""
+    with call.database.read() as session:
+        stored = rules.in_force(session)
+        since = database.now(session) - HIT_DAYS * 86_400
+        hits = {rule.name: asdict(rules.hits(session, rule.name, since=since)) for rule in stored.rule_set.rules}
+    return _told(stored) | {"rules": stored.content.get("rule", []), "hits": hits, "hit_days": HIT_DAYS}
+
+
+def list_versions(call: Calling, most: Annotated[int, Query(ge=1, le=1000)] = 50) -> list[dict[str, Any]]:
+    """Return the versions, newest first: who saved each, when and why."""
+    with call.database.read() as session:
+        return [_told(item) for item in rules.history(session, most=most)]
+
+
+def export(call: Calling, version: Annotated[int | None, Query(ge=1, le=2**31 - 1)] = None) -> Response:
+    """Return the rules, or an older version of them, as TOML."""
+    with call.database.read() as session:
+        stored = rules.in_force(session) if version is None else rules.version(session, version)
+    return PlainTextResponse(stored.rule_set.to_toml(), media_type="application/toml")
+
+
+def check(call: Calling, wanted: Checked) -> dict[str, Any]:
+    """Say whether rules can work, what they change, and what would have come of them in the last days."""
+    with call.database.read() as session:
+        stored = rules.in_force(session)
+    try:
+        after = rules_of(wanted.text)
+        require_sound(call, stored.rule_set, after)
+    except RuleError as error:
+        place = place_of(wanted.text, str(error))
+        return {"is_sound": False, "problem": str(error), "line": place.line if place else None}
+    return {"is_sound": True, "seen": stored.version} | _reviewed(review(call, stored, after, days=wanted.days))
+
+
+def save(call: Calling, wanted: Saved) -> dict[str, Any]:
+    """Save rules as a new version, once these very rules were checked."""
+    after = rules_of(wanted.text)
+    with call.database.write() as session:
+        rules.require_newest(session, wanted.seen)
+        require_sound(call, rules.in_force(session).rule_set, after)
+        if wanted.checked != rules.fingerprint(wanted.seen, after):
+            raise RuleError("these rules were not checked on this version: ask rules/check, and send its fingerprint")
+        note = wanted.why.strip() or "saved by the API"
+        return _told(rules.save(session, after.as_toml(), author=call.who, note=note))
+
+
+def turn(call: Calling, name: Name, wanted: State) -> dict[str, Any]:
+    """Turn a rule on, off or to shadow."""
+    with call.database.write() as session:
+        rules.require_newest(session, wanted.seen)
+        before = rules.in_force(session).rule_set
+        require_sound(call, before, before.with_state(name, wanted.state))
+        return _told(rules.turn(session, name, wanted.state, author=call.who, why=wanted.why.strip()))
+
+
+def move(call: Calling, name: Name, wanted: Move) -> dict[str, Any]:
+    """Let a rule pass the one before or after it."""
+    with call.database.write() as session:
+        rules.require_newest(session, wanted.seen)
+        return _told(rules.move(session, name, wanted.by, author=call.who))
+
+
+def remove(call: Calling, name: Name, wanted: Remove) -> dict[str, Any]:
+    """Make a version without a rule."""
+    with call.database.write() as session:
+        rules.require_newest(session, wanted.seen)
+        return _told(rules.remove(session, name, author=call.who, why=wanted.why.strip()))
+
+
+def roll_back(call: Calling, wanted: RollBack) -> dict[str, Any]:
+    """Make an older version the newest."""
+    with call.database.write() as session:
+        rules.require_newest(session, wanted.seen)
+        return _told(rules.roll_back(session, wanted.version, author=call.who, why=wanted.why.strip()))
+
+
+CALLS = (
+    ApiCall("GET", "/rules", list_rules, VIEWER),
+    ApiCall("GET", "/rules/rules.toml", export, VIEWER),
+    ApiCall("GET", "/rules/versions", list_versions, VIEWER),
+    ApiCall("POST", "/rules/check", check, ADMINISTRATOR),
+    ApiCall("POST", "/rules/save", save, ADMINISTRATOR),
+    ApiCall("POST", "/rules/roll-back", roll_back, ADMINISTRATOR),
+    ApiCall("POST", "/rules/{name}/state", turn, ADMINISTRATOR),
+    ApiCall("POST", "/rules/{name}/move", move, ADMINISTRATOR),
+    ApiCall("POST", "/rules/{name}/remove", remove, ADMINISTRATOR),
+)
+
+
+def _told(stored: StoredRules) -> dict[str, Any]:
+    return {
+        "version": stored.version,
+        "created_at": stored.created_at,
+        "author": stored.author,
+        "note": stored.note,
+    }
+
+
+def _reviewed(found: Review) -> dict[str, Any]:
+    trial = found.trial
+    return {
+        "changes": [{"rule": change.rule, "summary": change.summary} for change in found.changes],
+        "warnings": list(found.warnings),
+        "fingerprint": found.fingerprint,
+        "days": found.days,
+        "trial": None
+        if trial is None
+        else {
+            "studies": trial.studies,
+            "series": trial.series,
+            "left_out": trial.left_out,
+            "is_whole": trial.is_whole,
+            "differences": [asdict(item) for item in trial.differences[:MOST_DIFFERENCES]],
+        },
+    }
