@@ -6,6 +6,9 @@ import pytest
 from pydicom import dcmread
 from pydicom.dataset import Dataset
 
+from dicom_ai.dimse.scu import Outgoing, RemoteAe, c_store
+from dicom_ai.errors import SopClassRefused
+from tests.acceptance.archives import DCMTK_AE_TITLE, ORTHANC_AE_TITLE, dcmqrscp, orthanc
 from tests.integration import validators
 from tests.integration.every_kind import (
     KINDS,
@@ -16,6 +19,7 @@ from tests.integration.every_kind import (
     SEGS,
     write_every_kind,
 )
+from tests.peers import free_port
 
 NOTES = ("note", "note-unsafe")
 
@@ -209,6 +213,33 @@ def test_a_japanese_name_reaches_the_archive(objects, kind):
     assert result.PatientName == "Yamada^Tarou=山田^太郎=やまだ^たろう"
     assert result.TimezoneOffsetFromUTC == "+0900"
     assert str(result.ContentTime).startswith("21")
+
+
+def test_orthanc_stores_every_kind(objects, tmp_path):
+    with orthanc(tmp_path, node_port=free_port(), forwards=False) as archive:
+        outcomes = _sent(objects, RemoteAe("127.0.0.1", archive.port, ORTHANC_AE_TITLE, "DICOM_AI"))
+        there = {item["MainDicomTags"]["SOPInstanceUID"] for item in archive.get("/instances?expand")}
+
+    assert {kind: error for kind, error in outcomes.items() if error} == {}
+    assert {_uid(written) for written in objects.values()} <= there
+
+
+def test_dcmtks_archive_stores_every_kind_but_the_label_map(objects, tmp_path):
+    """For which the BINARY SEG goes: tests/integration/test_fallback.py."""
+    with dcmqrscp(tmp_path, node_port=free_port()) as port:
+        outcomes = _sent(objects, RemoteAe("127.0.0.1", port, DCMTK_AE_TITLE, "DICOM_AI"))
+
+    assert {kind: type(error) for kind, error in outcomes.items() if error} == {"seg-labelmap": SopClassRefused}
+
+
+def _sent(objects, peer: RemoteAe) -> dict[str, Exception | None]:
+    """Send one object of every kind over one association; return what was against each."""
+    outcomes = c_store([Outgoing(written.path) for written in objects.values()], peer)
+    return {kind: outcome.error for kind, outcome in zip(objects, outcomes, strict=True)}
+
+
+def _uid(written) -> str:
+    return str(dcmread(written.path, stop_before_pixels=True).SOPInstanceUID)
 
 
 def _points(written, number: int) -> np.ndarray:
