@@ -67,6 +67,14 @@ class Tls(Section):
         default=None, description="PEM file of authorities: every peer must show a certificate they signed."
     )
 
+    @model_validator(mode="after")
+    def _files_go_together(self) -> "Tls":
+        if (self.certificate is None) != (self.key is None):
+            raise ValueError("certificate and key go together")
+        if self.authorities is not None and self.certificate is None:
+            raise ValueError("authorities without a certificate: nobody would be asked for one, for TLS is off")
+        return self
+
 
 class Storage(Section):
     """Where things are kept."""

@@ -36,10 +36,30 @@ def test_what_was_not_asked_keeps_its_default_and_its_explanation(tmp_path: Path
 
 
 def test_it_asks_for_what_it_is_not_told_and_prints_the_row_for_the_pacs(tmp_path: Path) -> None:
-    result = run(tmp_path / "node.toml", typed="\n\nPACS\n127.0.0.1\n\n")
+    result = run(tmp_path / "node.toml", typed="\n\nPACS\n127.0.0.1\n\n\n\n\n")
 
     assert "AE title DICOM_AI   host 127.0.0.1   port 11112   TLS no" in result.output
     assert read_settings(tmp_path / "node.toml").destinations[0].parameters["port"] == 104
+
+
+def test_it_asks_where_results_go_where_that_is_another_archive(tmp_path: Path) -> None:
+    result = run(tmp_path / "node.toml", typed="\n\nPACS\n192.0.2.10\n\n192.0.2.20\n4242\nVNA\n")
+    (destination,) = read_settings(tmp_path / "node.toml").destinations
+
+    assert destination.parameters == {"host": "192.0.2.20", "port": 4242, "called_ae_title": "VNA"}
+    assert "VNA must know the node as well: as a sender it takes objects from" in result.output
+
+
+def test_a_certificate_opens_the_tls_port_and_prints_its_row(tmp_path: Path) -> None:
+    for name in ("node.pem", "node.key"):
+        (tmp_path / name).write_text("")
+    files = ["--certificate", str(tmp_path / "node.pem"), "--key", str(tmp_path / "node.key")]
+    result = run(tmp_path / "node.toml", *OPTIONS, "--pacs-port", "104", *files)
+    tls = read_settings(tmp_path / "node.toml").tls
+
+    assert (tls.port, tls.certificate, tls.key) == (2762, tmp_path / "node.pem", tmp_path / "node.key")
+    assert "port 11113   TLS no" in result.output
+    assert "port 2762   TLS yes" in result.output
 
 
 def test_a_file_that_is_there_is_not_overwritten(tmp_path: Path) -> None:
