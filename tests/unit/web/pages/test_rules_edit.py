@@ -168,6 +168,7 @@ def test_a_rule_under_another_name_is_compared_with_itself(own_study: App) -> No
     page = administrator.post("/rules/edit", form).text
 
     assert "1 study of the last 7 days: 0 differences" in page
+    assert "a pause of cord does not hold neck" in page
 
 
 def test_a_hostile_value_is_shown_as_text(administrator: Browser) -> None:
