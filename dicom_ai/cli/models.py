@@ -85,12 +85,15 @@ def turn_on(name: str, config: Path | None, who: str, why: str) -> None:
 
 
 @command.command("off")
-@click.argument("name")
+@click.argument("name", default="")
 @_config_option
 @_who_option
 @_why_option
 def turn_off(name: str, config: Path | None, who: str, why: str) -> None:
-    """Turn a model off: its rules take nothing and say so, and jobs that are queued wait."""
+    """Turn a model off: its rules take nothing and say so, and jobs that are queued wait. Without NAME: list those."""
+    if not name:
+        _print_off(config)
+        return
     _turn(name, config, who, why, on=False)
 
 
@@ -156,6 +159,18 @@ def _pair(pair: "Pair") -> dict[str, Any]:
         "other": pair.other,
         "difference": pair.difference,
     }
+
+
+def _print_off(config: Path | None) -> None:
+    from dicom_ai.cli._pausing import opened
+    from dicom_ai.storage import models_off
+
+    with opened(config) as app, app.database.read() as session:
+        found = models_off.all_of(session)
+    for off in found.values():
+        click.echo(off.says)
+    if not found:
+        click.echo("no model is off")
 
 
 def _turn(name: str, config: Path | None, who: str, why: str, *, on: bool) -> None:

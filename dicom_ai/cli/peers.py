@@ -32,7 +32,7 @@ def list_(config: Path | None, as_json: bool) -> None:
     with opened(config) as app:
         stored = in_force(app)
         with app.database.read() as session:
-            strangers = [item for item in callers.contacts(session) if item.rejected_at and not item.called_at]
+            strangers = callers.turned_away(session)
     peers = stored.neighbours.each_peer
     if as_json:
         entries = [peer.model_dump(mode="json") for peer in peers]

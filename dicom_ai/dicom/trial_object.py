@@ -36,7 +36,7 @@ def trial_object(*, at: datetime, sender: str) -> Dataset:
     picture.Modality, picture.ConversionType = "OT", "WSD"
     picture.SeriesNumber = picture.InstanceNumber = 1
     picture.ImageType = ["DERIVED", "SECONDARY"]
-    picture.PatientOrientation = ""
+    picture.PatientOrientation = picture.Laterality = ""
     picture.Manufacturer, picture.StationName = "dicom-ai", sender
     picture.BurnedInAnnotation = "NO"
     pixels = _drawn()

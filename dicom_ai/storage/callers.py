@@ -75,6 +75,12 @@ def contacts(session: Session) -> Sequence[Contact]:
     )
 
 
+def turned_away(session: Session) -> Sequence[Contact]:
+    """Return who was not let in the last time they called, the latest first."""
+    away = [item for item in contacts(session) if item.rejected_at and item.rejected_at > (item.called_at or 0)]
+    return tuple(sorted(away, key=lambda item: -(item.rejected_at or 0)))
+
+
 def _row(session: Session, calling_ae_title: str, address: str) -> CallerRow:
     title = _text(calling_ae_title)
     row = session.get(CallerRow, (title, address))

@@ -54,9 +54,8 @@ def remove(visit: Visiting, ae_title: AeTitle, seen: Seen, why: Why = "") -> Res
 def _page(visit: Visit, *, problem: str = "", ae_title: str = "", addresses: str = "") -> Response:
     with visit.database.read() as session:
         stored = in_force(visit, session)
-        contacts = callers.contacts(session)
+        contacts, strangers = callers.contacts(session), callers.turned_away(session)
     known = stored.neighbours
-    strangers = [item for item in contacts if item.rejected_at and not (item.called_at or 0) > item.rejected_at]
     node, tls = visit.app.settings.node, visit.app.settings.tls
     return visit.page(
         "peers.html",
@@ -64,7 +63,7 @@ def _page(visit: Visit, *, problem: str = "", ae_title: str = "", addresses: str
         stored=stored,
         peers=known.each_peer,
         contacts={title: [item for item in contacts if item.calling_ae_title == title] for title in known.ae_titles},
-        strangers=sorted(strangers, key=lambda item: -(item.rejected_at or 0)),
+        strangers=strangers,
         node=node,
         tls=tls,
         problem=problem,

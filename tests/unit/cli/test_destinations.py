@@ -129,8 +129,12 @@ def test_doctor_says_where_the_settings_file_no_longer_counts(config: Path) -> N
 
 
 def test_a_model_is_turned_off_and_on(config: Path) -> None:
-    turns = [run(models.command, config, state, "spinal-cord") for state in ("off", "off", "on")]
+    turns = [run(models.command, config, state, "spinal-cord") for state in ("off", "off")]
+    listed_off = run(models.command, config, "off")
+    turns.append(run(models.command, config, "on", "spinal-cord"))
 
+    assert listed_off.startswith("model spinal-cord is off since ")
+    assert run(models.command, config, "off") == "no model is off\n"
     assert turns == ["spinal-cord is off\n", "spinal-cord was off already\n", "spinal-cord is on\n"]
 
 
