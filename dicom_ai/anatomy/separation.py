@@ -12,6 +12,13 @@ DEEPEST_MM = 9.0
 LEAST_STEP_MM = 9.0
 """Centres of two vertebrae are at least this far apart from head to foot."""
 LEAST_SEED_MM3, LEAST_DISC_MM3 = 60.0, 100.0
+CUT_MM = 3.0
+"""Seeds are cut apart this wide along the plane of a disc, from its front to CUT_BEHIND_MM behind it, in every slice:
+far from the middle the bones above and below a disc are often joined in a class map."""
+CUT_AHEAD_MM, CUT_BEHIND_MM = 5.0, 20.0
+LEAST_CUT_MM3, LEAST_CUT_DEPTH_MM, FLATNESS = 400.0, 10.0, 1.8
+"""A disc that cuts is at least so large, so deep from front to back, and so many times deeper than thick: what looks
+like disc inside a body, or two discs in one, is not."""
 JOINED_SHARE = 0.25
 """A piece of disc with at least this share in a second gap is two discs that touch."""
 _NO_GAP = -2
@@ -65,7 +72,7 @@ def separate(classes: np.ndarray, values: ClassValues, spacing_mm: Sequence[floa
     bones = np.isin(classes, [value for value in (values.vertebra, values.c2, values.sacrum) if value])
     discs = classes == values.disc
     spine = _on_the_spine(bones | discs, spacing_mm)
-    single = _single_bones(bones & spine, spacing_mm)
+    single = _single_bones(bones & spine, discs & spine, spacing_mm)
     kinds = _kinds(single, classes, values)
     single, kinds = _without_doubles(single, kinds, values)
     vertebrae = _from_above(single, [number for number, kind in kinds.items() if kind != values.sacrum])
@@ -116,11 +123,12 @@ def _continues(piece: tuple[slice, ...], main: tuple[slice, ...], spacing_mm: Se
     return 0 <= gap <= FURTHEST_PIECE_MM and aside <= FURTHEST_PIECE_MM / 2
 
 
-def _single_bones(bones: np.ndarray, spacing_mm: Sequence[float]) -> np.ndarray:
+def _single_bones(bones: np.ndarray, discs: np.ndarray, spacing_mm: Sequence[float]) -> np.ndarray:
     """Return the bones numbered: seeds by erosion in the plane, every other voxel to its nearest seed."""
     inner = np.stack(
         [ndimage.distance_transform_edt(_walled(one), sampling=spacing_mm[1:])[1:-1, 1:-1] for one in bones]
     )
+    _cut_at_discs(inner, discs, spacing_mm)
     seeds = np.zeros(bones.shape, np.int32)
     for number, seed in enumerate(_seeds(inner, SEED_MM, spacing_mm), start=1):
         seeds[tuple(seed.T)] = number
@@ -130,6 +138,26 @@ def _single_bones(bones: np.ndarray, spacing_mm: Sequence[float]) -> np.ndarray:
         seeds == 0, sampling=spacing_mm, return_distances=False, return_indices=True
     )
     return np.where(bones, seeds[tuple(nearest)], 0)
+
+
+def _cut_at_discs(inner: np.ndarray, discs: np.ndarray, spacing_mm: Sequence[float]) -> None:
+    """Set inner to 0 along the plane of every flat disc."""
+    pieces, _ = ndimage.label(discs, np.ones((3, 3, 3), bool))
+    at = [np.arange(count) * step for count, step in zip(inner.shape, spacing_mm, strict=True)]
+    for number, place in enumerate(ndimage.find_objects(pieces), start=1):
+        points = (np.argwhere(pieces[place] == number) + [axis.start for axis in place]) * spacing_mm
+        if len(points) * float(np.prod(spacing_mm)) < LEAST_CUT_MM3:
+            continue
+        base = np.stack([np.ones(len(points)), points[:, 0], points[:, 2]], axis=1)
+        plane = np.linalg.lstsq(base, points[:, 1], rcond=None)[0]  # row = plane @ (1, slice, column), all in mm
+        low, high = np.quantile(points[:, 1] - base @ plane, [0.05, 0.95])
+        front, back = np.quantile(points[:, 2], [0.02, 0.98])
+        if back - front < max(LEAST_CUT_DEPTH_MM, FLATNESS * (high - low)):
+            continue
+        columns = np.flatnonzero((at[2] >= front - CUT_AHEAD_MM) & (at[2] <= back + CUT_BEHIND_MM))
+        rows = plane[0] + plane[1] * at[0][:, None] + plane[2] * at[2][columns][None]  # (slices, columns)
+        near = np.abs(at[1][None, :, None] - rows[:, None, :]) <= CUT_MM / 2
+        inner[:, :, columns] = np.where(near, 0.0, inner[:, :, columns])
 
 
 def _seeds(inner: np.ndarray, depth_mm: float, spacing_mm: Sequence[float]) -> list[np.ndarray]:

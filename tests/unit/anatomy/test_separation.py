@@ -56,6 +56,25 @@ def test_bodies_without_any_disc_between_stay_one():
     assert len(separate(classes, VALUES, SPACING).vertebrae) == 1
 
 
+def test_bodies_joined_in_the_outer_slices_are_told_apart_by_the_discs_of_the_middle():
+    classes = column([1, 1, 1, 1])
+    for outer in (slice(2, 5), slice(-5, -2)):
+        classes[outer, 6:-8, 30:60] = 1
+
+    parts = separate(classes, VALUES, SPACING)
+
+    assert len(parts.vertebrae) == 4
+    assert [(disc.above, disc.below) for disc in parts.discs] == [(0, 1), (1, 2), (2, 3)]
+
+
+def test_what_looks_like_disc_inside_a_body_does_not_split_it():
+    classes = column([1, 1, 1])
+    middle = 6 + BODY_MM + DISC_MM + BODY_MM // 2
+    classes[4:12, middle - 5 : middle + 5, 40:52] = 2
+
+    assert len(separate(classes, VALUES, SPACING).vertebrae) == 3
+
+
 def test_c2_is_known_by_a_third_of_its_voxels():
     classes = column([1, 1, 1])
     first = classes[:, : 6 + BODY_MM]
