@@ -14,6 +14,7 @@ The process ends by itself when its worker is gone: a thread waits for that, and
 no Python, ends it also where native code holds the interpreter.
 """
 
+import atexit
 import faulthandler
 import multiprocessing
 import os
@@ -98,6 +99,7 @@ class ModelProcess:
         """End the process, whatever it does; it is not started again. May be called from any thread."""
         with self._guard:
             self._closed = True
+            atexit.unregister(self.close)
             if self._process is not None:  # who waits for its answer sees the pipe end, and tidies up
                 self._process.kill()
                 self._process.join(_DEATH_S)
@@ -130,6 +132,7 @@ class ModelProcess:
                 arguments = (other, self._open_models, self._ways)
                 self._process = _SPAWN.Process(target=_serve, args=arguments, name="models", daemon=True)
                 self._process.start()
+                atexit.register(self.close)  # Python would ask it to end, which it ignores, and wait for ever
                 other.close()
             return self._pipe
 
@@ -144,6 +147,7 @@ class ModelProcess:
     def _end(self, *, patience_s: float) -> str:
         process, pipe = self._process, self._pipe
         self._process = self._pipe = None
+        atexit.unregister(self.close)
         if pipe is not None:
             pipe.close()
         if process is None:

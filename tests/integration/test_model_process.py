@@ -175,3 +175,29 @@ def test_the_process_ends_when_its_worker_is_killed(task: Callable[[str], Task],
     while not gone(pid):
         assert time.monotonic() < until, "the process outlives its worker"
         time.sleep(0.05)
+
+
+BREAKS_AT_ITS_START = """
+from dicom_ai.analysis.task import WAYS
+from dicom_ai.worker.model_process import ModelProcess
+from tests.integration.models_that_fail import SLEEPS, FailingModels
+
+if __name__ == "__main__":
+    process = ModelProcess(FailingModels, ways=WAYS)
+    process.load(SLEEPS)
+    print(process.pid, flush=True)
+    raise RuntimeError("the database does not answer")
+"""
+
+
+def test_a_worker_that_breaks_at_its_start_ends_and_does_not_wait_for_its_process(tmp_path: Path) -> None:
+    """The process ignores SIGTERM, with which Python ends such processes at its exit, and then waits for them."""
+    script = tmp_path / "worker.py"
+    script.write_text(BREAKS_AT_ITS_START)
+    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
+
+    worker = subprocess.run([sys.executable, str(script)], env=environment, capture_output=True, text=True, timeout=120)
+
+    assert worker.returncode == 1
+    assert "the database does not answer" in worker.stderr
+    assert gone(int(worker.stdout))
