@@ -4,9 +4,21 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 
 import numpy as np
+from scipy import ndimage
 
-from dicom_ai.domain.findings import Segment, Segmentation, Structure, StructureKind, VertebraLabel
+from dicom_ai.domain.findings import (
+    Contour,
+    Finding,
+    Quality,
+    Segment,
+    Segmentation,
+    Structure,
+    StructureKind,
+    VertebraLabel,
+)
 from dicom_ai.domain.image import Volume
+from dicom_ai.imaging.contours import outer_contour
+from dicom_ai.measurements.table import quantity
 
 LEVELS = ("L1", "L2", "L3", "L4", "L5", "S1")
 SPACING_MM = (4.0, 0.8, 0.8)
@@ -24,6 +36,31 @@ class Lumbar:
 
     voxels: np.ndarray = field(repr=False)
     labels: np.ndarray = field(repr=False)
+
+    @property
+    def film(self) -> np.ndarray:
+        """The spine as a lateral radiograph, uint16 (rows, columns): bone is bright."""
+        flat = self.labels[len(self.labels) // 2]
+        film = np.where((flat > 0) & (flat < 6), 2800.0, 1300.0 + 0.0 * flat)
+        return np.clip(ndimage.gaussian_filter(film, 1.0), 0, 4095).astype(np.uint16)
+
+    def outlined(self, series_uid: str) -> list[Finding]:
+        """Return each body on the film with its outline and its height."""
+        flat = self.labels[len(self.labels) // 2]
+        return [
+            Finding(
+                structure=Structure(StructureKind.VERTEBRA, f"{level} vertebra", level),
+                site=level,
+                site_level=level,
+                series_uid=series_uid,
+                tracking_id=level,
+                tracking_uid=f"2.25.{8000 + number}",
+                quantities=(quantity("wedge_ratio", 0.95 + 0.01 * number),),
+                quality=Quality.PASS,
+                contour=Contour(series_uid, 0, outer_contour(flat == number)),
+            )
+            for number, level in enumerate(LEVELS[:-1], 1)
+        ]
 
     def segmentation(self, volume: Volume) -> Segmentation:
         """Return what a model would say that finds everything. volume: the voxels as they were read."""

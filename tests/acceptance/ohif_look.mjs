@@ -39,7 +39,14 @@ const read = (count) => {
       const data = image.voxelManager ? image.voxelManager.getScalarData() : image.getPixelData();
       for (const value of data) if (value) voxels[value] = (voxels[value] || 0) + 1;
     }
-    return { label: s.label, segments: Object.fromEntries(Object.values(s.segments).map((x) => [x.segmentIndex, x.label])), voxels };
+    const viewport = window.services.viewportGridService.getActiveViewportId();
+    const colors = {};
+    for (const x of Object.values(s.segments)) {
+      try {
+        colors[x.segmentIndex] = Array.from(segmentationService.getSegmentColor(viewport, s.segmentationId || s.id, x.segmentIndex)).slice(0, 3);
+      } catch { missing += 1; } // not drawn in the viewport yet
+    }
+    return { label: s.label, colors, segments: Object.fromEntries(Object.values(s.segments).map((x) => [x.segmentIndex, x.label])), voxels };
   });
   if (sets.some((d) => d.Modality === 'SEG') && !segmentations.length) missing += 1;
   const reports = sets.filter((d) => d.Modality === 'SR').map((d) => {
@@ -55,7 +62,8 @@ const read = (count) => {
 
 // Not a fixed wait: a busy machine decodes for long. It is over when nothing is missing and nothing changed for two seconds.
 let seen = await page.evaluate(read, wanted);
-for (let turn = 0, unchanged = 0; turn < 180 && unchanged < 4; turn += 1) {
+const deadline = Date.now() + 80000;
+for (let unchanged = 0; unchanged < 4 && Date.now() < deadline;) {
   await page.waitForTimeout(500);
   const now = await page.evaluate(read, wanted);
   unchanged = !now.missing && JSON.stringify(now) === JSON.stringify(seen) ? unchanged + 1 : 0;
