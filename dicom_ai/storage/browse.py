@@ -19,6 +19,12 @@ from dicom_ai.storage.words import one_of
 LOOKED_AT = 10_000
 """Studies that a search by a state that most have goes through; a further page goes on from there."""
 
+MOST_UNROUTED = 50_000
+"""Series that wait for routing at once. Without a number PostgreSQL takes it for nearly all there are, not a few."""
+
+Uid = sa.ColumnElement[str] | InstrumentedAttribute[str]
+"""The column that names the studies a condition is about."""
+
 _GONE = ("deleting", "deleted")
 
 
@@ -60,17 +66,16 @@ def _places(
     if wanted.progress in _COMMON:
         looked_at = query.limit(LOOKED_AT).subquery()
         last_at, known = looked_at.c.last_received_at, looked_at.c.study_uid
-        of_these = sa.select(known, last_at).join(StudyRow, StudyRow.study_uid == known)
         there = (last_at, known) if is_up else (last_at.desc(), known.desc())
-        fitting = of_these.where(*_stands_at(wanted.progress)).order_by(*there).limit(most + 1)
-        found = session.execute(fitting)
+        fitting = sa.select(known, last_at).where(*_stands_at(wanted.progress, known)).order_by(*there)
+        found = session.execute(fitting.limit(most + 1))
         places = [Place(last, study_uid) for study_uid, last in found]
         if len(places) <= most:
             end = session.execute(query.offset(LOOKED_AT - 1).limit(1)).first()
             return [place.study_uid for place in places], None if end is None else Place(end[1], end[0])
     else:
         if wanted.progress is not None:
-            query = query.where(*_stands_at(wanted.progress))
+            query = query.where(*_stands_at(wanted.progress, uid))
         places = [Place(last, study_uid) for study_uid, last in session.execute(query.limit(most + 1))]
     return [place.study_uid for place in places[:most]], places[most - 1] if len(places) > most else None
 
@@ -155,52 +160,51 @@ def _has(session: Session, column: InstrumentedAttribute[str], text: str) -> sa.
     return sa.or_(*(column.contains(way, autoescape=True) for way in ways))
 
 
-def _held() -> sa.ColumnElement[bool]:
-    return StudyRow.study_uid.in_(sa.select(HoldRow.study_uid).where(HoldRow.ended_at.is_(None), HoldRow.blocks))
+def _held(uid: Uid) -> sa.ColumnElement[bool]:
+    return uid.in_(sa.select(HoldRow.study_uid).where(HoldRow.ended_at.is_(None), HoldRow.blocks))
 
 
-def _failed() -> sa.ColumnElement[bool]:
+def _failed(uid: Uid) -> sa.ColumnElement[bool]:
     failed_jobs = sa.select(JobRow.study_uid).where(JobRow.state == sa.literal_column("'failed'"))  # as its index says
     not_there = _with_delivery(one_of(OutboxRow.state, ("failed", "refused")))
-    return StudyRow.study_uid.in_(failed_jobs.union_all(not_there))
+    return uid.in_(failed_jobs.union_all(not_there))
 
 
-def _receiving() -> sa.ColumnElement[bool]:
-    return StudyRow.study_uid.in_(sa.select(SeriesRow.study_uid).where(SeriesRow.revision != SeriesRow.routed_revision))
+def _receiving(uid: Uid) -> sa.ColumnElement[bool]:
+    unrouted = sa.select(SeriesRow.study_uid).where(SeriesRow.revision != SeriesRow.routed_revision)
+    return uid.in_(unrouted.limit(MOST_UNROUTED))
 
 
-def _analysing() -> sa.ColumnElement[bool]:
-    return StudyRow.study_uid.in_(sa.select(RunRow.study_uid).where(one_of(RunRow.state, ON_THE_WAY)))
+def _analysing(uid: Uid) -> sa.ColumnElement[bool]:
+    return uid.in_(sa.select(RunRow.study_uid).where(one_of(RunRow.state, ON_THE_WAY)))
 
 
-def _sending() -> sa.ColumnElement[bool]:
-    return StudyRow.study_uid.in_(_with_delivery(one_of(OutboxRow.state, PENDING)))
+def _sending(uid: Uid) -> sa.ColumnElement[bool]:
+    return uid.in_(_with_delivery(one_of(OutboxRow.state, PENDING)))
 
 
-def _sent() -> sa.ColumnElement[bool]:
+def _sent(uid: Uid) -> sa.ColumnElement[bool]:
     return _is_any(
         sa.select(RunRow.id)
         .join(OutboxRow, OutboxRow.run_id == RunRow.id)
         .where(
-            RunRow.study_uid == StudyRow.study_uid,
+            RunRow.study_uid == uid,
             RunRow.state == RunState.REPORTED,
             OutboxRow.state == OutboxState.SENT,
         )
     )
 
 
-def _reported() -> sa.ColumnElement[bool]:
-    return _is_any(
-        sa.select(RunRow.id).where(RunRow.study_uid == StudyRow.study_uid, RunRow.state == RunState.REPORTED)
-    )
+def _reported(uid: Uid) -> sa.ColumnElement[bool]:
+    return _is_any(sa.select(RunRow.id).where(RunRow.study_uid == uid, RunRow.state == RunState.REPORTED))
 
 
 def _is_any(of_study: sa.Select[Any]) -> sa.ColumnElement[bool]:
     """Say whether there is any, asked study by study: with an offset PostgreSQL does not go through all there are."""
-    return sa.exists(of_study.correlate(StudyRow).limit(1).offset(0))
+    return sa.exists(of_study.limit(1).offset(0))
 
 
-_IS: Mapping[Progress, Callable[[], sa.ColumnElement[bool]]] = {
+_IS: Mapping[Progress, Callable[[Uid], sa.ColumnElement[bool]]] = {
     Progress.HELD: _held,
     Progress.FAILED: _failed,
     Progress.RECEIVING: _receiving,
@@ -208,7 +212,7 @@ _IS: Mapping[Progress, Callable[[], sa.ColumnElement[bool]]] = {
     Progress.SENDING: _sending,
     Progress.SENT: _sent,
     Progress.REPORTED: _reported,
-    Progress.UNWANTED: sa.true,
+    Progress.UNWANTED: lambda _uid: sa.true(),
 }
 """A word -> the studies it fits. The first that fits counts. Words for few studies start from these few."""
 
@@ -222,10 +226,10 @@ def _with_delivery(which: sa.ColumnElement[bool]) -> sa.Select[Any]:
     return sa.select(RunRow.study_uid).where(RunRow.id.in_(of_runs), RunRow.state == RunState.REPORTED)
 
 
-def _stands_at(progress: Progress) -> list[sa.ColumnElement[bool]]:
+def _stands_at(progress: Progress, uid: Uid) -> list[sa.ColumnElement[bool]]:
     words = list(_IS)
     earlier = words[: words.index(progress)]
-    return [_IS[progress](), *(~_IS[word]() for word in earlier)]
+    return [_IS[progress](uid), *(~_IS[word](uid) for word in earlier)]
 
 
 def _summaries(session: Session, uids: Sequence[str]) -> tuple[StudySummary, ...]:
@@ -257,7 +261,7 @@ def _progress(session: Session, uids: Sequence[str]) -> Mapping[str, Progress]:
     for word, fits in _IS.items():
         left = [uid for uid in uids if uid not in found]
         if left:
-            query = sa.select(StudyRow.study_uid).where(StudyRow.study_uid.in_(left), fits())
+            query = sa.select(StudyRow.study_uid).where(StudyRow.study_uid.in_(left), fits(StudyRow.study_uid))
             found |= dict.fromkeys(session.scalars(query).all(), word)
     return found
 

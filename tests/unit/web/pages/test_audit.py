@@ -88,7 +88,7 @@ def test_what_is_a_script_in_the_trail_is_shown_as_text(node: App, administrator
     assert "<script>alert" not in page
 
 
-@pytest.mark.parametrize("query", ["before=nothing", "before=0", "study=%00", f"who={'x' * 200}"])
+@pytest.mark.parametrize("query", ["before=nothing", "before=0", f"who={'x' * 200}"])
 def test_a_malformed_search_is_refused(administrator: Browser, query: str) -> None:
     assert administrator.get(f"/audit?{query}").status_code == 422
 
