@@ -22,38 +22,53 @@ MOST_VALUES = 100
 
 _LONGEST = 120
 
-_PERSONAL_VRS = frozenset({"PN", "UI", "DA", "DT", "TM", "AT", "OB", "OW", "SQ"})
+_PERSONAL_VRS = frozenset({"PN", "UI", "DA", "DT", "TM", "LT", "ST", "UT", "UR", "AT"})
 _PERSONAL = frozenset(
     {
         "AccessionNumber",
         "AdditionalPatientHistory",
         "AdmissionID",
+        "AdmittingDiagnosesDescription",
+        "Allergies",
+        "ClinicalTrialSubjectID",
+        "ClinicalTrialSubjectReadingID",
         "CountryOfResidence",
         "CurrentPatientLocation",
+        "DeviceSerialNumber",
+        "EthnicGroup",
         "FillerOrderNumberImagingServiceRequest",
         "ImageComments",
+        "IssuerOfPatientID",
+        "MedicalAlerts",
         "MedicalRecordLocator",
         "MilitaryRank",
+        "Occupation",
         "OtherPatientIDs",
         "PatientAddress",
         "PatientComments",
         "PatientID",
-        "PatientInsurancePlanCodeSequence",
         "PatientReligiousPreference",
+        "PatientState",
         "PatientTelephoneNumbers",
+        "PerformedProcedureStepID",
         "PlacerOrderNumberImagingServiceRequest",
+        "PregnancyStatus",
+        "ReasonForPerformedProcedureCodeSequence",
+        "ReasonForStudy",
+        "ReasonForTheImagingServiceRequest",
+        "ReasonForTheRequestedProcedure",
+        "ReasonForVisit",
         "RegionOfResidence",
         "RequestedProcedureID",
+        "ResponsibleOrganization",
         "ScheduledProcedureStepID",
-        "PerformedProcedureStepID",
+        "ServiceEpisodeID",
+        "SmokingStatus",
+        "SpecialNeeds",
         "StudyID",
-        "DeviceSerialNumber",
-        "IssuerOfPatientID",
-        "Occupation",
-        "EthnicGroup",
     }
 )
-"""What may tell a patient: a rule may ask for it, and its values are not listed."""
+"""What may tell a patient, free text included: a rule may ask for it, and its values are not listed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,8 +93,9 @@ class Occurrences:
 
 @cache
 def is_listed(name: str) -> bool:
-    """Say whether values of a keyword or fact are listed: none that could tell a patient."""
-    return name in FACTS or (vr_of(name) not in _PERSONAL_VRS and name not in _PERSONAL)
+    """Say whether values of a keyword or fact are listed: none that could tell a patient, or that no rule can name."""
+    vr = vr_of(name)
+    return bool(vr) and vr not in _PERSONAL_VRS and name not in _PERSONAL
 
 
 def occurrences(database: Database, names: Collection[str], *, days: float) -> Occurrences:

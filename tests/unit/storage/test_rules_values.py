@@ -38,7 +38,16 @@ def keep(database: Database, uid: str, at: float, **values: object) -> None:
 
 @pytest.fixture
 def seen(database: Database) -> Database:
-    keep(database, "1", 100, StationName="MR02", PatientName="Doe^Jane", PatientID="7", orientation=SAGITTAL)
+    keep(
+        database,
+        "1",
+        100,
+        StationName="MR02",
+        PatientName="Doe^Jane",
+        PatientID="7",
+        PatientComments="twin of P-8",
+        orientation=SAGITTAL,
+    )
     keep(database, "2", 200, StationName="MR02", ImageType="ORIGINAL\\PRIMARY")
     keep(database, "3", 300, StationName="MR01", ImageType="DERIVED\\PRIMARY")
     return database
@@ -63,9 +72,17 @@ def test_only_series_that_came_since_a_time_count(seen: Database) -> None:
     assert found(seen, "StationName", since=300).values["StationName"] == (Occurred("MR01", 1),)
 
 
-@pytest.mark.parametrize("name", ["PatientName", "PatientID", "AccessionNumber", "SeriesInstanceUID", "StudyDate"])
+@pytest.mark.parametrize(
+    "name", ["PatientName", "PatientID", "AccessionNumber", "SeriesInstanceUID", "StudyDate", "PatientComments"]
+)
 def test_what_may_tell_a_patient_is_not_listed(seen: Database, name: str) -> None:
     occurred = found(seen, name)
 
     assert occurred.values[name] == ()
     assert name not in {one.value for one in occurred.keywords}
+
+
+def test_codes_are_listed_by_their_meaning_and_what_no_rule_can_name_is_not() -> None:
+    assert rules_values.is_listed("AnatomicRegionSequence")
+    assert rules_values.is_listed("plane")
+    assert not rules_values.is_listed("ContributingManufacturers")
