@@ -44,6 +44,7 @@ _ALARM_LIMITS = (
     "peer_silent_h",
     "rule_idle_days",
     "result_overdue_h",
+    "spine_missed_percent",
     "queue_age_h",
     "destination_down_h",
     "held_h",

@@ -118,6 +118,9 @@ class Alarms(Section):
     result_overdue_h: Hours = Field(
         default=4, description="A study that a rule took has no result so many hours after its last image."
     )
+    spine_missed_percent: float = Field(
+        default=50, ge=0, le=100, description="More than so many of the last day's spine studies were taken by no rule."
+    )
     queue_age_h: Hours = Field(default=1, description="Work waits so many hours for a worker.")
     destination_down_h: Hours = Field(default=0.5, description="A destination has taken nothing for so many hours.")
     held_h: Hours = Field(default=12, description="A result waits so many hours for a person.")

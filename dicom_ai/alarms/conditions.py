@@ -21,6 +21,8 @@ RECENT_S = 3 * DAY_S
 """Results that did not arrive alarm for this long; dicom-ai status lists them for ever."""
 
 MOST_REASONS = 3
+FEWEST_MISSED = 3
+"""So many spine studies must be missed before their share says anything."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +30,7 @@ class Limits:
     """From when on something is an alarm. A limit of 0 switches its condition off.
 
     peer_silent_h: hours without images in which the peer usually sends. rule_idle_days: working days, Monday to Friday.
-    give_up_s: for how long the node tries to deliver a result.
+    give_up_s: for how long the node tries to deliver a result. spine_missed_percent: of the spine studies of a day.
     """
 
     peer_silent_h: float
@@ -39,6 +41,7 @@ class Limits:
     held_h: float
     paused_h: float
     give_up_s: float
+    spine_missed_percent: float = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +84,17 @@ def result_overdue(node: Node) -> Iterator[Seen]:
     if hours and (number := signs.studies_without_result(node.session, overdue_s=hours * HOUR_S)):
         text = f"{number} studies that a rule took have no result {hours:g} hours after their last image"
         yield Seen("result-overdue", "", Level.SERIOUS, text)
+
+
+def spine_missed(node: Node) -> Iterator[Seen]:
+    """Most studies that show the spine by their headers were taken by no rule."""
+    percent, at = node.limits.spine_missed_percent, now(node.session)
+    if not percent or not _on_since(node.session):
+        return
+    found = signs.spine_studies(node.session, since=at - DAY_S, until=at - HOUR_S)
+    if found.missed >= FEWEST_MISSED and 100 * found.missed > percent * found.number:
+        text = f"{found.missed} of {found.number} spine studies of the last day were taken by no rule"
+        yield Seen("spine-missed", "", Level.SERIOUS, text)
 
 
 def queue_old(node: Node) -> Iterator[Seen]:
@@ -184,6 +198,7 @@ CONDITIONS: Mapping[str, Callable[[Node], Iterator[Seen]]] = {
     "peer-silent": peer_silent,
     "rule-idle": rule_idle,
     "result-overdue": result_overdue,
+    "spine-missed": spine_missed,
     "queue-old": queue_old,
     "destination-down": destination_down,
     "result-refused": result_refused,

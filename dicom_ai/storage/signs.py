@@ -5,6 +5,7 @@ Everything is counted by names of peers, rules, models and destinations; no stud
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session, aliased
@@ -34,6 +35,8 @@ from dicom_ai.storage.words import one_of
 HOUR_S = 3600
 DAY_S = 86_400
 WEEK_S = 7 * DAY_S
+IMAGES = ("MR", "CR", "DX")
+"""Modalities that the shipped rules look at."""
 WEEKS = 4
 """So many past weeks are compared with the present one."""
 
@@ -52,6 +55,14 @@ class Waiting:
 
     number: int
     since: float
+
+
+@dataclass(frozen=True, slots=True)
+class SpineStudies:
+    """Studies that show the spine. missed: those that no rule took, not in shadow either."""
+
+    number: int
+    missed: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +140,32 @@ def studies_without_result(session: Session, *, overdue_s: float) -> int:
         StudyRow.last_received_at.between(at - 2 * WEEK_S, at - overdue_s), taken, ~arrived, sa.or_(~reported, stays)
     )
     return session.scalar(query) or 0
+
+
+def spine_studies(session: Session, *, since: float, until: float) -> SpineStudies:
+    """Return how many studies of a time show the spine, by their headers, and how many of them no rule took.
+
+    Left out: studies that a brake kept from being analysed.
+    """
+    of_study = DecisionRow.study_uid == StudyRow.study_uid
+    shows_spine = sa.exists().where(
+        SeriesRow.study_uid == StudyRow.study_uid,
+        SeriesRow.modality.in_(IMAGES),
+        _fact("region").as_string() == "spine",
+        *(_fact(name).as_boolean().is_not(True) for name in ("localizer", "derived", "screenshot")),
+    )
+    taken = sa.exists().where(of_study, DecisionRow.taken)
+    braked = sa.exists().where(of_study, sa.cast(DecisionRow.reasons, sa.Text).contains("brakes.", autoescape=True))
+    query = sa.select(sa.func.count(), sa.func.count().filter(~taken)).where(
+        StudyRow.last_received_at.between(since, until), shows_spine, ~braked
+    )
+    number, missed = session.execute(query.select_from(StudyRow)).one()
+    return SpineStudies(number, missed)
+
+
+def _fact(name: str) -> Any:
+    """Return what was derived about a series (routing/candidate.py), for a query."""
+    return SeriesRow.derived[("facts", name, 0)]
 
 
 def queues(session: Session) -> Mapping[str, Waiting]:

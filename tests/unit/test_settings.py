@@ -50,6 +50,7 @@ def written(tmp_path: Path, text: str) -> Path:
         ("alarms.peer_silent_h", 3),
         ("alarms.rule_idle_days", 5),
         ("alarms.result_overdue_h", 4),
+        ("alarms.spine_missed_percent", 50),
         ("alarms.queue_age_h", 1),
         ("alarms.destination_down_h", 0.5),
         ("alarms.held_h", 12),
