@@ -186,8 +186,7 @@ The same cases with every {every}th slice, which is how far apart scanners make 
 _FOLDS = """
 ## Cross-validation
 
-Not the shipped weights: {trained}. It shows what the recipe does with people and sources it
-has not seen, at a size that fits a short run; the scores above are of the weights that ship.
+Not the shipped weights, whose scores stand above: {trained}.
 
 {notes}
 

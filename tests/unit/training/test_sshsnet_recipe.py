@@ -170,7 +170,7 @@ def test_the_card_shows_the_scores_it_is_given(out, tmp_path):
     sshsnet.describe_folds(tmp_path, Report(COLUMNS, (fold,), ("by person: a mean",)), trained="trained in a minute")
 
     card = (tmp_path / "MODEL_CARD.md").read_text()
-    assert "Not the shipped weights: trained in a minute." in card and "- by person: a mean" in card
+    assert "whose scores stand above: trained in a minute." in card and "- by person: a mean" in card
     assert "| chu | L5 | 1 | 0.900 (0.900, x) | 1.00 mm (1.00, x) | 2.00 mm (2.00, x) | 1 | 0 | 0 |" in card
 
 
