@@ -12,7 +12,18 @@ import structlog
 
 from dicom_ai.app import home_of
 from dicom_ai.dimse.datastream import Truncated
-from dicom_ai.dimse.scp import Caller, CommitmentReport, Handlers, Limits, Peer, Scp, StoreAnswer, StoreRequest
+from dicom_ai.dimse.scp import (
+    LOCAL_LIMIT_EXCEEDED,
+    REASONS,
+    Caller,
+    CommitmentReport,
+    Handlers,
+    Limits,
+    Peer,
+    Scp,
+    StoreAnswer,
+    StoreRequest,
+)
 from dicom_ai.dimse.tls import server_context
 from dicom_ai.domain.announcement import Announcement
 from dicom_ai.domain.throttle import Throttle
@@ -47,6 +58,8 @@ STATUSES: MappingProxyType[type[DicomAiError], int] = MappingProxyType(
 """Error -> C-STORE status (PS3.4 B.2.3); the first class that fits counts."""
 
 LATER = "cannot be stored now, try again"
+
+FULL = REASONS[LOCAL_LIMIT_EXCEEDED]
 
 REJECTED_TOLD_EVERY_S = 3600.0
 """The audit trail is told so often of a caller that is rejected again and again, with how often; the log every time."""
@@ -178,7 +191,8 @@ class Listener:
     def _refused(self, calling_ae_title: str, address: str, reason: str) -> None:
         self.log.warning("association rejected", calling_ae_title=calling_ae_title, address=address, reason=reason)
         rejection, at = Rejection(calling_ae_title, address, reason), self._database.clock()
-        noted, told = self._rejections.take(rejection, at), self._rejections_told.take(rejection, at)
+        noted = self._rejections.take(rejection, at)
+        told = None if reason == FULL else self._rejections_told.take(rejection, at)  # a peer that may come later
         self._note_rejected([noted] if noted else [], {told: 1} if told else {})
 
     def _tell_rejections(self, *, at: float) -> None:
