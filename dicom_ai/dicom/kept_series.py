@@ -58,7 +58,7 @@ def _read(study_uid: str, series_uid: str, paths: tuple[Path, ...]) -> Series:
     if not paths:
         raise NotDicom(f"series {series_uid}: none of its images is kept")
     instances = []
-    same: dict[Element, Element] = {}  # most elements say the same in every image: kept once, a tenth of the memory
+    same: dict[Element, Element] = {}  # most elements say the same in every image: kept once
     for path in paths:
         try:
             instance = read_instance(path)
