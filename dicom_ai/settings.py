@@ -118,14 +118,14 @@ class Timing(Section):
     retry_longest_s: Seconds = Field(default=3600, description="Longest wait between two tries.")
     send_give_up_s: Seconds = Field(
         default=259_200,
-        description="A result not delivered after this long is given up (3 days), if it was tried as often as fits into "
-        "that time.",
+        description="A result not delivered after this long is given up (3 days), if it was tried as often as fits "
+        "into that time.",
     )
     maximum_attempts: int = Field(
         default=5,
         ge=1,
-        description="Tries of an analysis for which there is no memory. What waits for disk, database or a model folder "
-        "is tried for as long as it takes.",
+        description="Tries of an analysis for which there is no memory. What waits for disk, database or a model "
+        "folder is tried for as long as it takes.",
     )
     maximum_lost: int = Field(
         default=2, ge=1, description="A job that took its worker down this often is parked as failed."
