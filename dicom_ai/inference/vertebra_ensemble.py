@@ -169,16 +169,21 @@ def shared_out(
         if not mine.any():
             continue
         one = Body(body * mine, _mean(body, mine), ("unet",))
-        bodies.append(fused(one, detections[number]) if number < len(detections) else one)
+        bodies.append(fused(one, detections[number], body * (nearest < 0)) if number < len(detections) else one)
     return bodies
 
 
-def fused(body: Body, detection: Detection) -> Body:
-    """Average both probabilities where the two agree on one body; else the U-Net's outline stands."""
+def fused(body: Body, detection: Detection, beside: np.ndarray) -> Body:
+    """Average both probabilities where the two agree on one body; else the U-Net's outline stands.
+
+    beside: the U-Net's probability where it sees no body. A detection may claim what lies there, but nothing of the
+    bodies next to it: the mean of both counts, not what both are sure of.
+    """
     both = (body.mask | detection.mask).sum()
     if (body.mask & detection.mask).sum() < AGREES * both:
         return body
-    soft = (body.soft + detection.soft) / 2
+    free = (body.soft > 0) | (beside > 0)
+    soft = (body.soft + beside + detection.soft) / 2 * free * (detection.soft > 0)
     return Body(soft, (body.score + detection.score) / 2, ("unet", "detector"))
 
 

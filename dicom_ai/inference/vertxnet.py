@@ -18,7 +18,7 @@ from scipy import ndimage
 
 from dicom_ai.anatomy.instances import Instance
 from dicom_ai.anatomy.labeling import Anchors, Labelling, label
-from dicom_ai.anatomy.levels import SACRUM
+from dicom_ai.anatomy.levels import SACRUM, STANDARD
 from dicom_ai.domain.findings import Segment, Segmentation, Structure, StructureKind, VertebraLabel
 from dicom_ai.domain.image import Radiograph, SourceImage
 from dicom_ai.domain.model import ModelReference
@@ -45,6 +45,9 @@ LONGEST_SIDE, SMALLEST_SIDE = 1536, 96
 STEPS, ALIKE, SURE_BODY = ((0.85, 1.65), (2.1, 2.9)), 1.3, 0.7
 """Between centres, in bodies: to the next one, over a missing one. Neighbours differ in size by less than ALIKE, and
 their mean probability is at least SURE_BODY: only then levels are counted past them."""
+STEP, MEETING = 1.15, (0.7, 0.15)
+"""Between centres of neighbours, in bodies; and how far the counts from both ends may be apart from the room between
+them, in steps: so many, and so much of the room."""
 LEAST_BODIES = 2
 SURE_SIDE = 0.12
 """Mean difference between front probability on both sides of the bodies from which the image itself is sure."""
@@ -244,30 +247,45 @@ def segmentation_of(column: Column, film: Radiograph, upside_down: bool = False)
 
 
 def _labelled(column: Column, instances: Sequence[Instance]) -> tuple[Labelling, Instance | None]:
-    """Return the levels, and the sacrum where it was used."""
+    """Return the levels, and the sacrum where it was used.
+
+    Where every step is regular, both ends count all bodies and must agree. Else each end counts as far as its steps
+    are regular, and what lies between has no level: bodies that run together, fall apart, or are missed in numbers
+    nobody can tell would shift every level behind them.
+    """
     sacrum = instances[-1] if column.s1 else None
     row = instances[:-1] if column.s1 else instances
-    counted = label(row, Anchors(c2=instances[0].segment_number if column.c2 else None, sacrum=sacrum))
-    sure = countable(column)
-    kept = tuple(
-        one if sure[one.segment_number - 1] or one.level is None else _unnamed(one, place)
-        for place, one in enumerate(counted.labels, 1)
-    )
-    lost = sum(one.level is None for one in kept) - sum(one.level is None for one in counted.labels)
-    notes = (f"{lost} levels are withheld: the column is not regular on the way to them",) if lost else ()
-    return Labelling(kept, counted.notes + notes), sacrum
+    c2 = instances[0].segment_number if column.c2 else None
+    breaks = [above for above in range(len(column.row) - 1) if not _regular(column, above)]
+    if not breaks:
+        return label(row, Anchors(c2=c2, sacrum=sacrum)), sacrum
+    upper = row[: breaks[0] + 1] if column.c2 else []
+    lower = row[breaks[-1] + 1 :] if column.s1 else []
+    counts = [label(upper, Anchors(c2=c2)), label(lower, Anchors(sacrum=sacrum))]
+    if upper and lower and not _meet(column, breaks, counts):
+        counts = [label(upper), label(lower)]
+    named = {one.segment_number: one for count in counts for one in count.labels if one.level}
+    plain = label(row)
+    labels = tuple(named.get(one.segment_number, one) for one in plain.labels)
+    lost = f"{len(row) - len(named)} levels are withheld: the column is not regular on the way to them"
+    said = [note for count, part in zip(counts, (upper, lower), strict=True) if part for note in count.notes]
+    return Labelling(labels, (*(said or plain.notes), lost) if c2 or sacrum else plain.notes), sacrum
 
 
-def countable(column: Column) -> tuple[bool, ...]:
-    """Return for each body of the row whether nothing irregular lies between it and a reference vertebra.
+def _meet(column: Column, breaks: Sequence[int], counts: Sequence[Labelling]) -> bool:
+    """Whether the levels counted from both ends leave as much room between them as the film shows.
 
-    Bodies that run together, fall apart, or are missed in numbers nobody can tell would shift every level behind them.
+    The room is measured in steps as long as those next to it; near both ends of a long stretch they differ.
     """
-    row = column.row
-    regular = [_regular(column, above) for above in range(len(row) - 1)]
-    return tuple(
-        bool((column.c2 and all(regular[:place])) or (column.s1 and all(regular[place:]))) for place in range(len(row))
-    )
+    first, last = breaks[0], breaks[-1] + 1
+    upper = [one.level for one in counts[0].labels if one.level in STANDARD]
+    lower = [one.level for one in counts[1].labels if one.level in STANDARD] or [SACRUM]
+    if not upper:
+        return True
+    room = STANDARD.index(lower[0]) - STANDARD.index(upper[-1])
+    sizes = [column.row[place].size for place in (first, last)]
+    steps = float(np.linalg.norm(column.row[last].centre - column.row[first].centre)) / (STEP * float(np.mean(sizes)))
+    return room >= 1 and abs(steps - room) <= MEETING[0] + MEETING[1] * room
 
 
 def _regular(column: Column, above: int) -> bool:
@@ -281,10 +299,6 @@ def _regular(column: Column, above: int) -> bool:
     step = float(np.linalg.norm(lower.centre - upper.centre)) / height
     alike = bool(references) or 1 / ALIKE <= upper.size / lower.size <= ALIKE
     return alike and min(upper.score, lower.score) >= SURE_BODY and any(low <= step <= high for low, high in STEPS)
-
-
-def _unnamed(one: VertebraLabel, place: int) -> VertebraLabel:
-    return replace(one, level=None, name=f"V{place}", anchor="", qualified=False)
 
 
 def _segment(number: int, labels: Sequence[VertebraLabel], sacrum: Instance | None, column: Column) -> Segment:
@@ -332,7 +346,8 @@ class Frame:
 
 def _instance(mask: np.ndarray, number: int, column: Column, frame: Frame) -> Instance:
     """Return a body as labelling sees it."""
-    rows, columns = np.nonzero(mask)
+    window = next(iter(ndimage.find_objects(mask.astype(np.uint8))), (slice(0, 0), slice(0, 0)))
+    rows, columns = (places + axis.start for places, axis in zip(np.nonzero(mask[window]), window, strict=True))
     centre = np.array([columns.mean(), rows.mean()]) if len(rows) else column.row[number - 1].centre / column.scale
     downwards = _downwards(column.row, number - 1)
     quad = quad_of(mask, downwards)

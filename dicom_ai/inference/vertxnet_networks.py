@@ -13,7 +13,7 @@ from scipy import special
 
 from dicom_ai.errors import ModelError
 from dicom_ai.imaging.radiograph_contrast import two_channels
-from dicom_ai.inference.maskrcnn import MaskRCNNRunner, merged, pasted
+from dicom_ai.inference.maskrcnn import LEAST_SCORE, MaskRCNNRunner, merged, pasted
 from dicom_ai.inference.runtime import Runner
 from dicom_ai.inference.sliding_window import Window, sliding_window, window_starts
 from dicom_ai.inference.vertebra_ensemble import Body, Detection, alone, confirmed, ensemble, reference
@@ -23,6 +23,8 @@ CHANNELS = ("body", "core", "C2", "S1", "front")
 
 SYSTEMS = ("ensemble", "unet", "detector")
 OVERLAP = 0.5
+ONCE, SAME = 0.7, 0.5
+"""What the score of a detection counts that only one of two looks has; overlap from which both show one thing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,11 +71,14 @@ class Networks:
         if self.system != "detector":
             prob = self._probabilities(pixels)
             if fine:
-                # Left and right mean the same to the network: it is asked twice, and the mean is steadier.
+                # Left and right mean the same to the networks: they are asked twice, and the mean is steadier.
                 prob = (prob + self._probabilities(pixels[:, ::-1])[:, :, ::-1]) / 2
         detections: list[Detection] = []
         if self.detector is not None and (self.system == "detector" or (self.system == "ensemble" and fine)):
             detections = detections_in(pixels, self.detector, self.patch)
+            if fine:
+                mirrored = detections_in(np.ascontiguousarray(pixels[:, ::-1]), self.detector, self.patch)
+                detections = seen_twice(detections, [replace(one, soft=one.soft[:, ::-1]) for one in mirrored])
         body, core, c2, s1, front = prob
         of = {kind: [one for one in detections if one.kind == kind] for kind in ("vertebra", "C2", "S1")}
         bodies = alone(of["vertebra"]) if self.system == "detector" else ensemble(body, core, of["vertebra"])
@@ -108,3 +113,24 @@ def detections_in(pixels: np.ndarray, detector: MaskRCNNRunner, patch: Sequence[
             windows.append(((top, left), tile.shape, detector.find(two_channels(tile))))
     found = merged(windows, padded.shape)
     return [replace(one, soft=one.soft[:rows, :columns]) for one in (pasted(f, padded.shape) for f in found)]
+
+
+def seen_twice(first: Sequence[Detection], second: Sequence[Detection]) -> list[Detection]:
+    """Return the detections of two looks at one film, the mean of those that both have; one look alone counts less."""
+    left = list(second)
+    found = []
+    for one in first:
+        same = [_overlap(one.mask, other.mask) if other.kind == one.kind else 0.0 for other in left]
+        best = int(np.argmax(same)) if same else -1
+        if best >= 0 and same[best] >= SAME:
+            other = left.pop(best)
+            found.append(Detection(one.kind, (one.score + other.score) / 2, (one.soft + other.soft) / 2))
+        else:
+            found.append(replace(one, score=ONCE * one.score))
+    found += [replace(one, score=ONCE * one.score) for one in left]
+    return [one for one in found if one.score >= LEAST_SCORE]
+
+
+def _overlap(one: np.ndarray, other: np.ndarray) -> float:
+    both = int((one & other).sum())
+    return both / max(int(one.sum()) + int(other.sum()) - both, 1)

@@ -50,12 +50,13 @@ def quad_of(mask: np.ndarray, downwards: np.ndarray) -> Quad | None:
 
     mask: bool (rows, columns). downwards: (column, row) direction of the column of vertebrae here.
     """
-    edge = mask & ~ndimage.binary_erosion(mask)
-    rows, columns = np.nonzero(edge)
     if int(mask.sum()) < LEAST_PIXELS:
         return None
-    points = np.stack([columns, rows], axis=1).astype(float)
-    centre = np.stack(np.nonzero(mask)[::-1], axis=1).mean(axis=0)
+    (window,) = ndimage.find_objects(mask.astype(np.uint8))  # a film has a hundred times the pixels of a body
+    first, mask = np.array([window[1].start, window[0].start]), mask[window]
+    rows, columns = np.nonzero(mask & ~ndimage.binary_erosion(mask))
+    points = np.stack([columns, rows], axis=1) + first.astype(float)
+    centre = np.stack(np.nonzero(mask)[::-1], axis=1).mean(axis=0) + first
     down = np.asarray(downwards, float) / max(float(np.linalg.norm(downwards)), 1e-9)
     sides: list[np.ndarray] = []
     for _ in range(_ROUNDS):

@@ -61,3 +61,38 @@ def test_a_film_of_two_vertebrae_gets_no_wrong_level(predictor, held_out):
     cropped = replace(film, pixels=film.pixels[low[1] : high[1], low[0] - 100 : high[0] + 100])
 
     assert not any(vertebra.level for vertebra in predictor.predict(source_of(cropped)).vertebrae)
+
+
+def test_torch_sees_in_a_real_film_what_onnx_sees(predictor, lumbar):
+    pytest.importorskip("torch", reason="the extra [train] is not installed")
+    other = ModelStore(default_models_folder(), device="cpu", runtime="torch", threads=2).load("spine-xray")
+
+    one, two = (which.predict(source_of(lumbar)) for which in (predictor, other))
+
+    assert np.mean(one.labels == two.labels) > 0.999
+    assert [vertebra.level for vertebra in one.vertebrae] == [vertebra.level for vertebra in two.vertebrae]
+
+
+def test_metal_and_collimation_in_a_real_film_give_no_wrong_level(predictor, lumbar):
+    pixels = lumbar.pixels.copy()
+    rows = pixels.shape[0]
+    pixels[: rows // 12], pixels[-rows // 12 :] = 0, 0  # collimated
+    place = lumbar.levels.index("L3")
+    low, high = lumbar.corners[place].min(axis=0).astype(int), lumbar.corners[place].max(axis=0).astype(int)
+    middle = (low[1] + high[1]) // 2
+    pixels[middle - 6 : middle + 6, low[0] - 60 : high[0]] = 255  # a pedicle screw
+
+    score = score_view(
+        replace(lumbar, pixels=pixels), predictor.predict(source_of(replace(lumbar, pixels=pixels))), {}, mirrored=False
+    )
+
+    assert score.levels_wrong == 0
+    assert score.extra == 0
+
+
+def test_a_mirrored_film_gives_the_other_side_and_the_same_levels(predictor, held_out):
+    mirrored = view_of(held_out["lateral_04"], "lumbar", mirrored=True)
+
+    score = score_view(mirrored, predictor.predict(source_of(mirrored)), {}, mirrored=True)
+
+    assert (score.levels_right, score.levels_wrong, score.side) == (7, 0, "right")

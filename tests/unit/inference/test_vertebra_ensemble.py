@@ -17,6 +17,7 @@ from dicom_ai.inference.vertebra_ensemble import (
 )
 
 SHAPE = (300, 100)
+NOTHING = np.zeros(SHAPE)
 TOPS = (20, 60, 100, 140, 180, 220)
 
 
@@ -64,15 +65,25 @@ def test_merged_bodies_without_cores_are_shared_among_detections():
 
 
 def test_agreement_averages_the_probabilities():
-    joined = fused(body(60), Detection("vertebra", 0.7, box(60, value=0.7)))
+    joined = fused(body(60), Detection("vertebra", 0.7, box(60, value=0.7)), NOTHING)
 
     assert joined.witnesses == ("unet", "detector")
     assert np.isclose(joined.soft[70, 40], 0.8)
     assert np.isclose(joined.score, 0.8)
 
 
+def test_a_detection_claims_what_the_unet_nearly_sees_and_nothing_of_another_body():
+    nearly = box(60, height=34, value=0.4) * (body(60).soft == 0)
+    wide = Detection("vertebra", 0.9, box(60, height=40))
+
+    joined = fused(body(60), wide, nearly)
+
+    assert joined.mask[92, 40]  # 0.4 and 0.9
+    assert not joined.mask[96, 40]  # nothing of the U-Net's, so it may be another body
+
+
 def test_a_detection_elsewhere_leaves_the_outline_of_the_unet():
-    assert fused(body(60), Detection("vertebra", 0.7, box(80))).witnesses == ("unet",)
+    assert fused(body(60), Detection("vertebra", 0.7, box(80)), NOTHING).witnesses == ("unet",)
 
 
 def test_a_lone_detection_is_kept_in_a_gap_of_the_column():

@@ -8,6 +8,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
+from dicom_ai.anatomy.levels import STANDARD
 from dicom_ai.domain.findings import StructureKind
 from dicom_ai.domain.image import Radiograph
 from dicom_ai.errors import ModelError, UnsuitableImage
@@ -190,6 +191,34 @@ def test_levels_stop_where_two_bodies_have_run_together():
     found = levels(column((60, 100, 140, 220), c2=20, heights=[30, 30, 70, 30]))
 
     assert found == ["C2", "C3", "C4", None, None]
+
+
+def spine(count: int = 24, *, joined: int = 0) -> Column:
+    """A spine of so many bodies, the first C2 and the last S1; the one at `joined` has run together with the next."""
+    row = []
+    for place in range(count):
+        if place == joined + 1 and joined:
+            continue
+        soft = np.zeros(SHAPE)
+        soft[4 + 16 * place : 4 + 16 * place + (28 if joined and place == joined else 12), 110:124] = 0.9
+        row.append(Body(soft, 0.9, ("unet",)))
+    return Column(1.0, tuple(row[1:-1]), row[0], row[-1], np.zeros(SHAPE))
+
+
+def test_a_whole_spine_has_all_its_levels():
+    assert levels(spine()) == list(STANDARD[1:])
+
+
+def test_behind_two_bodies_that_have_run_together_each_end_counts_for_itself():
+    found = levels(spine(joined=10))
+
+    assert found[:10] == ["C2", "C3", "C4", "C5", "C6", "C7", "T1", "T2", "T3", "T4"]
+    assert found[10] is None
+    assert found[11:] == ["T7", "T8", "T9", "T10", "T11", "T12", "L1", "L2", "L3", "L4", "L5", "S1"]
+
+
+def test_ends_that_leave_no_room_for_what_should_lie_between_give_no_level():
+    assert set(levels(spine(12, joined=5))) == {None, "S1"}
 
 
 def test_the_anterior_side_is_read_from_the_image():

@@ -5,7 +5,8 @@ import pytest
 
 from dicom_ai.errors import ModelError
 from dicom_ai.inference.maskrcnn import Found
-from dicom_ai.inference.vertxnet_networks import CHANNELS, Networks, detections_in
+from dicom_ai.inference.vertebra_ensemble import Detection
+from dicom_ai.inference.vertxnet_networks import CHANNELS, Networks, detections_in, seen_twice
 
 PATCH = (160, 64)
 TOPS = (40, 70, 100)
@@ -87,3 +88,25 @@ def test_a_film_smaller_than_a_window_gives_masks_of_its_own_size():
     (one, *_) = detections_in(FILM[:120, :50], Finder(*ALL), PATCH)
 
     assert one.soft.shape == (120, 50)
+
+
+def seen(top: int, score: float, kind: str = "vertebra") -> Detection:
+    soft = np.zeros(PATCH)
+    soft[top : top + 20, 20:44] = score
+    return Detection(kind, score, soft)
+
+
+def test_what_two_looks_see_is_their_mean_and_one_look_counts_less():
+    both, only = seen_twice([seen(40, 0.9), seen(100, 0.8)], [seen(42, 0.7)])
+
+    assert both.score == pytest.approx(0.8)
+    assert both.soft[50, 30] == pytest.approx(0.8)
+    assert only.score == pytest.approx(0.56)
+
+
+def test_a_faint_detection_in_one_look_is_none():
+    assert seen_twice([seen(40, 0.6)], []) == []
+
+
+def test_two_looks_that_disagree_about_the_kind_are_two_things():
+    assert [one.kind for one in seen_twice([seen(10, 0.9, "C2")], [seen(10, 0.9)])] == ["C2", "vertebra"]
