@@ -7,7 +7,7 @@ the only right answer is no level.
 
 import json
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import fmean
@@ -25,7 +25,7 @@ from dicom_ai.imaging.palette import color_of
 from dicom_ai.imaging.resample import grid_for, resample_onto
 from dicom_ai.inference.predictor import Predictor
 from dicom_ai.inference.registry import ModelStore
-from dicom_ai.training.data.spine_cases import SAME_PERSON
+from dicom_ai.training.data.spine_cases import SAME_PERSON, volume_case
 from dicom_ai.training.recipes import BY_PERSON, SOURCE_LEFT_OUT, EvaluateRequest, Fold, Report, Say, progress_line
 
 SEEN_FILE = "training_cases.json"
@@ -68,6 +68,7 @@ def evaluate(request: EvaluateRequest, *, model: str, say: Say) -> Report:
     store = ModelStore(request.models, device=request.device, runtime=request.runtime, threads=request.threads)
     predictor = store.load(model)
     seen = seen_people(request.models / model)
+    trained = {case["digest"]: case["name"] for case in seen_cases(request.models / model)}
     rows = []
     for path in sorted((request.data / "spine_mr").glob("*_image.nii.gz")):
         name = path.name.removesuffix("_image.nii.gz")
@@ -76,6 +77,8 @@ def evaluate(request: EvaluateRequest, *, model: str, say: Say) -> Report:
             continue
         if request.only is not None and person not in request.only:
             continue
+        if person not in seen:
+            refuse_trained(path.parent, name, trained)
         for item in _items(path, name, request.every):
             row, result = _scored(predictor, item)
             row |= {"person": person, "source": name.split("_")[0], "seen": person in seen, "every": request.every}
@@ -84,6 +87,15 @@ def evaluate(request: EvaluateRequest, *, model: str, say: Say) -> Report:
                 _picture(item, result, request.pictures)
             say(progress_line(row, COLUMNS))
     return Report(COLUMNS, tuple(rows), tuple(summary(rows)))
+
+
+def refuse_trained(folder: Path, name: str, trained: Mapping[str, str]) -> None:
+    """Raise ConfigError where a case is one that was trained on under another name. trained: digest -> name."""
+    if name.startswith("menezes"):
+        return  # no training takes its discs, so it has no digest
+    digest = volume_case(folder, name).digest
+    if digest in trained:
+        raise ConfigError(f"{name}: the weights were trained on this very case, as {trained[digest]}")
 
 
 def seen_people(folder: Path) -> frozenset[str]:

@@ -51,7 +51,7 @@ def read_cases(folder: Path) -> Iterator[Case]:
     for path in sorted(folder.glob("*_labels.nii.gz")):
         name = path.name.removesuffix("_labels.nii.gz")
         if not name.startswith("menezes"):
-            yield _volume_case(folder, name, vertebra_codes)
+            yield volume_case(folder, name)
     for path in sorted((folder / "vesal_slices").glob("*_labels.png")):
         yield _slice_case(path)
 
@@ -61,7 +61,7 @@ def paper_cases(folder: Path) -> Iterator[Case]:
     for path in sorted(folder.glob("*_labels.nii.gz")):
         name = path.name.removesuffix("_labels.nii.gz")
         if not name.startswith("menezes"):
-            yield _volume_case(folder, name, paper_codes)
+            yield volume_case(folder, name, paper_codes)
 
 
 def to_uint8(image: np.ndarray) -> np.ndarray:
@@ -78,7 +78,8 @@ def sagittal_array(path: Path) -> np.ndarray:
     return np.ascontiguousarray(canonical.transpose(0, 2, 1)[:, ::-1, ::-1])
 
 
-def _volume_case(folder: Path, name: str, codes: Codes) -> Case:
+def volume_case(folder: Path, name: str, codes: Codes | None = None) -> Case:
+    """Read a volume with drawn vertebrae. codes: how its truth is coded; None: vertebra_codes."""
     image, labels = sagittal_array(folder / f"{name}_image.nii.gz"), sagittal_array(folder / f"{name}_labels.nii.gz")
     drawn = np.flatnonzero((labels > 0).any(axis=(1, 2)))
     kept = slice(max(0, drawn[0] - MARGIN_SLICES), drawn[-1] + MARGIN_SLICES + 1)
@@ -89,7 +90,7 @@ def _volume_case(folder: Path, name: str, codes: Codes) -> Case:
         kind=VOLUME,
         spacing_mm=1.0,
         source=SOURCES[name.split("_")[0]],
-        arrays={"image": to_uint8(image), "codes": codes(labels)},
+        arrays={"image": to_uint8(image), "codes": (codes or vertebra_codes)(labels)},
     )
 
 

@@ -1,11 +1,21 @@
 """Scores of a drawn column: Dice, distances, and levels counted right, wrong or withheld."""
 
+import nibabel
 import numpy as np
 import pytest
 
 from dicom_ai.domain.findings import Segment, Segmentation, Structure, StructureKind
 from dicom_ai.domain.image import Volume
-from dicom_ai.training.spine_evaluation import HELD_OUT, failed, structure_scores, surface_distances, thinned
+from dicom_ai.errors import ConfigError
+from dicom_ai.training.data.spine_cases import volume_case
+from dicom_ai.training.spine_evaluation import (
+    HELD_OUT,
+    failed,
+    refuse_trained,
+    structure_scores,
+    surface_distances,
+    thinned,
+)
 
 SPACING = (1.0, 1.0, 1.0)
 
@@ -107,3 +117,19 @@ def test_the_distance_between_two_planes_is_that_between_them():
 
 def test_the_copies_of_one_image_are_held_out_together():
     assert "myosegmentum_18" in HELD_OUT and "myosegmentum_19" not in HELD_OUT
+
+
+def test_a_case_that_was_trained_on_under_another_name_is_refused(tmp_path):
+    labels = np.zeros((30, 40, 120), np.uint8)  # to the right, to the front, to the head
+    for value in (1, 2, 3):
+        labels[8:22, 10:30, 20 + 30 * value - 24 : 20 + 30 * value - 4] = value
+    rng = np.random.default_rng(0)
+    for name in ("chu_90", "chu_91"):
+        image = rng.normal(100, 9, labels.shape).astype(np.float32)
+        nibabel.save(nibabel.nifti1.Nifti1Image(image, np.eye(4)), tmp_path / f"{name}_image.nii.gz")
+        nibabel.save(nibabel.nifti1.Nifti1Image(labels, np.eye(4)), tmp_path / f"{name}_labels.nii.gz")
+    trained = {volume_case(tmp_path, "chu_90").digest: "myosegmentum_01"}
+
+    refuse_trained(tmp_path, "chu_91", trained)
+    with pytest.raises(ConfigError, match="on this very case, as myosegmentum_01"):
+        refuse_trained(tmp_path, "chu_90", trained)
