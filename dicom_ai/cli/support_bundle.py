@@ -101,9 +101,8 @@ def _counts(app: "App") -> dict[str, Any]:
     from dicom_ai.storage.outbox import OutboxState
 
     enums = (JobKind, JobState, ResultKind, RunState, Confirmation, Way, Decision, HoldKind, OutboxState)
-    standings = {
-        getattr(holdings, name) for name in ("KEPT", "OWN", "ASKED", "CONFLICT", "DELETING", "DELETED", "SPARE", "AGAIN")
-    }
+    names = ("KEPT", "OWN", "ASKED", "CONFLICT", "DELETING", "DELETED", "SPARE", "AGAIN")
+    standings = {getattr(holdings, name) for name in names}
     words = {word.value for enum in enums for word in enum} | standings | set(CONDITIONS) | {LAPSED}
     with app.database.read() as session:
         return {"rows": tally.rows(session), "by_state": tally.by_words(session, words)}

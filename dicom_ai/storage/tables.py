@@ -99,10 +99,11 @@ class SeriesRow(Table):
 
 
 class InstanceRow(Table):
-    """A received object. standing: kept (processed), own (made by this node) or asked (a report asked for); beside a kept one with the same UID:
-    again (not compared with it yet), conflict (other pixels: a person decides) or spare (needed by nobody).
+    """A received object. standing: kept (processed), own (made by this node) or asked (an own report asked for).
 
-    Without its file: missing, or deleting and deleted by retention. patient: a number of study_patients.
+    Beside a kept one with the same UID: again (not compared with it yet), conflict (other pixels: a person decides) or
+    spare (needed by nobody). Without its file: missing, or deleting and deleted by retention. patient: a number of
+    study_patients.
     """
 
     __tablename__ = "instances"
