@@ -1,7 +1,5 @@
 """Regular expressions that an administrator may write."""
 
-import time
-
 import pytest
 
 from dicom_ai.routing.patterns import compiled, found
@@ -41,11 +39,10 @@ def test_patterns_that_are_malformed_or_may_explode_are_refused(pattern, why):
         compiled(pattern, case=False)
 
 
-def test_the_worst_pattern_that_is_taken_ends_soon_on_a_long_text():
-    start = time.perf_counter()
-
+def test_only_the_first_256_characters_are_looked_at_so_that_no_text_makes_a_pattern_slow():
+    assert found(compiled("b", case=False), "a" * 255 + "b")
+    assert not found(compiled("b", case=False), "a" * 256 + "b")
     assert not found(compiled("a*a*a*b", case=False), "a" * 100_000)
-    assert time.perf_counter() - start < 5
 
 
 def test_case_counts_when_told():
