@@ -188,6 +188,7 @@ def remove_destination(
         raise ConfigError(f"{number} results wait for {name}: say whether to keep them or to give them up")
     if waiting == "give-up":
         traffic.give_up(session, name, who=change.who, why=change.why)
+    traffic.forget(session, name)
     rest = tuple(item for item in before.destinations if item.name != name)
     return _save(session, home, before.model_copy(update={"destinations": rest}), change)
 

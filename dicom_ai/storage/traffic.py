@@ -12,7 +12,7 @@ from dicom_ai.storage import audit, outbox
 from dicom_ai.storage.database import now
 from dicom_ai.storage.neighbour_tables import TrialRow
 from dicom_ai.storage.outbox import PENDING, DestinationStatus, OutboxState
-from dicom_ai.storage.tables import OutboxRow, ResultRow
+from dicom_ai.storage.tables import DestinationRow, OutboxRow, ResultRow
 
 DAY_S = 86_400
 LATELY_DAYS = 30
@@ -114,6 +114,14 @@ def give_up(session: Session, name: str, *, who: str, why: str) -> int:
     number = cast(sa.CursorResult, result).rowcount
     audit.record(session, who, "deliveries given up", f"destination {name}", {"deliveries": number, "why": why})
     return number
+
+
+def forget(session: Session, name: str) -> None:
+    """Drop the state of a destination that was removed, unless something waits for it or a sender has its turn."""
+    if waiting(session, name):
+        return
+    is_free = sa.or_(DestinationRow.lease_until.is_(None), DestinationRow.lease_until < now(session))
+    session.execute(sa.delete(DestinationRow).where(DestinationRow.name == name, is_free))
 
 
 def send_again(session: Session, name: str, *, who: str) -> int:

@@ -234,3 +234,6 @@ def test_results_that_wait_for_a_removed_destination_are_kept_or_given_up(lab: L
     assert states(lab) == {after}
     with lab.database.write() as session:
         assert outbox.claim(session, "sender", known=(), lease_s=60) is None
+    with lab.database.read() as session:
+        listed = [item.name for item in outbox.statuses(session)]
+    assert listed == (["pacs"] if waiting == "keep" else [])
