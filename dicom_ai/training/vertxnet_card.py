@@ -115,7 +115,7 @@ them: none wrong here is no promise for other films.
 
 ## Where it fails
 
-- Every level is given only where both networks see the reference vertebra and every step to it is regular: most bodies
+- Every level is given only where both networks see the reference vertebra and every step to it is regular: many bodies
   of a whole spine stay without a level. Bodies that are not found are no sign of their absence.
 - The angle L1-S1 is off by several degrees (table); the angle C2-C7 is withheld: C2 is not outlined well enough.
 - Bodies that are drawn with straight sides: the corners that taught it have no waists, and sunken endplates are not
