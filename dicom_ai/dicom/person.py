@@ -1,5 +1,7 @@
 """Who a data set says it is of, in a form that can be compared."""
 
+from datetime import datetime
+
 from pydicom.dataset import Dataset
 
 from dicom_ai.domain.prior import Person
@@ -18,7 +20,10 @@ def person_of(dataset: Dataset) -> Person:
 def date_of(dataset: Dataset) -> str:
     """Return the StudyDate as YYYYMMDD; "" where it is absent or malformed."""
     date = _text(dataset, "StudyDate").replace(".", "")
-    return date if len(date) == 8 and date.isdigit() else ""
+    try:
+        return f"{datetime.strptime(date, '%Y%m%d'):%Y%m%d}" if len(date) == 8 else ""
+    except ValueError:
+        return ""
 
 
 def _text(dataset: Dataset, keyword: str) -> str:
