@@ -25,7 +25,7 @@ def main() -> None:
     if not any(folder.iterdir()):
         for number, seed in enumerate(targets.seeds(target)):
             (folder / f"seed-{number:03}").write_bytes(seed)
-    root = targets.MEMORY / f"dicom-ai-fuzz-{target}"  # one per target: libFuzzer leaves no chance to remove it
+    root = folder.with_name(f"{folder.name}-store")  # one for each corpus: two fuzzers must not clear each other's
     shutil.rmtree(root, ignore_errors=True)
     files = FileStore(root)
     arguments = [sys.argv[0], str(folder), "-rss_limit_mb=2048", "-timeout=20", "-max_len=65536", *sys.argv[3:]]

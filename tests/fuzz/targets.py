@@ -1,9 +1,7 @@
 """What is fuzzed: functions of bytes that must end and raise nothing; each returns what became of them."""
 
-import tempfile
 import traceback
 from collections.abc import Callable
-from pathlib import Path
 from types import SimpleNamespace
 
 import pydicom.uid
@@ -26,7 +24,6 @@ INVALID_PDU = "Evt19"
 """The event that ends an association: PS3.8 9.2."""
 
 LARGEST_SEED = 4096
-MEMORY = Path("/dev/shm") if Path("/dev/shm").is_dir() else Path(tempfile.gettempdir())
 
 
 def data_set(files: FileStore, data: bytes) -> str:
