@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, urlencode, urlsplit
 
 import jwt
 from cryptography.hazmat.primitives.asymmetric import rsa
@@ -27,6 +27,7 @@ class IdentityProvider:
 
     key: rsa.RSAPrivateKey
     claims: dict[str, Any] = field(default_factory=dict)
+    host: str = "127.0.0.1"
     changes: dict[str, Any] = field(default_factory=dict)
     userinfo: dict[str, Any] = field(default_factory=dict)
     key_name: str = "one"
@@ -41,6 +42,11 @@ class IdentityProvider:
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
                 provider.calls.append(self.path)
+                if "/authorize?" in self.path:  # whoever asks is logged in here already
+                    self.send_response(303)
+                    self.send_header("Location", provider.way_back(self.path))
+                    self.end_headers()
+                    return
                 self._answer(*provider.get(self.path))
 
             def do_POST(self) -> None:
@@ -59,7 +65,7 @@ class IdentityProvider:
                 return
 
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.issuer = f"http://127.0.0.1:{self.server.server_port}/realms/hospital"
+        self.issuer = f"http://{self.host}:{self.server.server_port}/realms/hospital"
         threading.Thread(target=self.server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
 
     def stop(self) -> None:
@@ -73,6 +79,11 @@ class IdentityProvider:
         code = f"code {len(self.codes)}"
         self.codes[code] = asked
         return {"code": code, "state": asked["state"], "iss": self.issuer}
+
+    def way_back(self, address: str) -> str:
+        """Return where a browser that was sent to an address goes back to."""
+        (back,) = parse_qs(urlsplit(address).query)["redirect_uri"]
+        return f"{back}?{urlencode(self.log_in(address))}"
 
     def get(self, path: str) -> tuple[int, dict[str, Any]]:
         place = path.removeprefix("/realms/hospital")
