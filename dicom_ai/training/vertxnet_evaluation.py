@@ -200,13 +200,14 @@ def summary(rows: Sequence[dict[str, Any]]) -> tuple[str, ...]:
 def _sentence(system: str, rows: Sequence[dict[str, Any]]) -> str:
     names = ("views", "all right", "bodies", "found", "drawn", "right", "wrong", "withheld")
     views, views_right, bodies, found, drawn, right, wrong, withheld = (sum(row[n] for row in rows) for n in names)
-    dice, iou = (
-        sum(row[name] * row["found"] for row in rows if row["found"]) / max(found, 1) for name in ("Dice", "IoU")
-    )
+    hits = [row for row in rows if row["found"]]
+    dice, iou = (sum(row[name] * row["found"] for row in hits) / max(found, 1) for name in ("Dice", "IoU"))
+    precision = f"{found / drawn:.2f}" if drawn else "unknown"
+    overlap = f", of those found Dice {dice:.3f} and IoU {iou:.3f}" if found else ""
     ap, ap_drawn, ap_levels = (sum(row[name] for row in rows) for name in ("AP films", "AP drawn", "AP levels"))
     return (
         f"{system}: {views} views, {views_right} all right; {bodies} bodies: recall {found / max(bodies, 1):.2f} and "
-        f"precision {found / max(drawn, 1):.2f} at IoU {FOUND_IOU}, of those found Dice {dice:.3f} and IoU {iou:.3f}; "
+        f"precision {precision} at IoU {FOUND_IOU}{overlap}; "
         f"levels of them {right} right, {wrong} wrong, {withheld} withheld; {ap} AP films: bodies drawn in {ap_drawn}, "
         f"any level given in {ap_levels}."
     )

@@ -132,13 +132,15 @@ def row(system: str = "ensemble", **changes) -> dict[str, object]:
 
 
 def test_folds_are_summed_by_system_and_weighted_by_what_was_found():
-    lines = summary([row(), row(found=10, drawn=20, Dice=0.6), row("U-Net alone", found=0, Dice=None, IoU=None)])
+    lines = summary(
+        [row(), row(found=10, drawn=20, Dice=0.6), row("U-Net alone", found=0, drawn=0, Dice=None, IoU=None)]
+    )
 
     assert "ensemble: 2 views" in lines[0]
     assert "recall 0.75 and precision 0.60" in lines[0]
     assert "Dice 0.700" in lines[0]
     assert "6 right, 0 wrong, 4 withheld" in lines[0]
-    assert "recall 0.00" in lines[1]
+    assert "recall 0.00 and precision unknown at IoU 0.5; levels" in lines[1]
 
 
 def radiographs(folder):
