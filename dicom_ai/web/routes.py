@@ -34,7 +34,7 @@ from dicom_ai.web.pages import (
     study,
     tokens,
 )
-from dicom_ai.web.visit import needs, own_form
+from dicom_ai.web.visit import needs, own_form, text_form
 
 VIEWER, OPERATOR, ADMINISTRATOR = Role.VIEWER, Role.OPERATOR, Role.ADMINISTRATOR
 
@@ -136,6 +136,8 @@ def add_to(web: FastAPI) -> None:
     """Add every URL to the application, each behind its role; a change also needs a form of its own session."""
     for url in URLS:
         guards = [] if url.role is None else [Depends(needs(url.role))]
+        if url.method == "POST":
+            guards.append(Depends(text_form))
         if url.role is not None and url.method == "POST":
             guards.append(Depends(own_form))
         web.add_api_route(

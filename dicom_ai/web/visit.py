@@ -153,6 +153,13 @@ def own_form(visit: Visiting, csrf: Annotated[str, Form()] = "", x_csrf_token: A
         raise HTTPException(403, "The form is from another session: load the page again.")
 
 
+async def text_form(request: Request) -> None:
+    """Refuse a form with a NUL, which no text of a database may hold."""
+    form = await request.form()
+    if any("\x00" in text for item in form.multi_items() for text in item if isinstance(text, str)):
+        raise HTTPException(400, "The form holds a character that no text may hold (NUL).")
+
+
 def to_sign_in(request: Request, error: Exception) -> Response:
     """Answer a request of nobody: show the log-in, then what was wanted."""
     wanted = error.path if isinstance(error, SignInNeeded) else "/"

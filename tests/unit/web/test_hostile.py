@@ -99,6 +99,14 @@ def test_what_no_text_may_hold_is_refused_at_once(administrator: Browser, path: 
     assert administrator.get(path).status_code == 400
 
 
+@pytest.mark.parametrize("path", ["/accounts/add", "/queue/pause", "/login"])
+def test_a_form_with_what_no_text_may_hold_is_refused(administrator: Browser, path: str) -> None:
+    answer = administrator.post(path, {"name": "a\x00b", "password": "p", "what": "everything"})
+
+    assert answer.status_code == 400
+    assert "NUL" in answer.text
+
+
 def test_the_pages_listen_on_this_machine_alone_unless_told_otherwise(hostile: App) -> None:
     part = WebPart(hostile, port=0)
     address = part._socket.getsockname()[0]
