@@ -84,7 +84,6 @@ class Listener:
         self._files = files
         self._live = live or Live(database, home_of(settings))
         self._name = f"{settings.node.ae_title}:{settings.node.port}"
-        self._asks_as = settings.asks_as
         self._stopped = threading.Event()
         self._rejections = Throttle(NOTED_EVERY_S, others=OTHERS)
         self._rejections_told = Throttle(REJECTED_TOLD_EVERY_S, others=OTHERS)
@@ -161,7 +160,11 @@ class Listener:
         log = self.log.bind(sop_instance_uid=request.sop_instance_uid, association=request.caller.id)
         try:
             recorded = receive.run(
-                request, files=self._files, database=self._database, listener=self._name, asks_as=self._asks_as
+                request,
+                files=self._files,
+                database=self._database,
+                listener=self._name,
+                asks_as=self._settings.asks_as(self._live.now.neighbours.destinations),
             )
         except RejectedInput as error:
             status = _status(error)

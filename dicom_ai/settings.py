@@ -7,7 +7,7 @@ DICOM_AI_NODE__PORT=104 overrides `port` of `[node]`. A key that does not exist 
 import json
 import os
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal
@@ -333,12 +333,14 @@ class Settings(BaseSettings):
         """Destinations and peers as the file has them: in force until somebody changes them on a page."""
         return Neighbours(destinations=self.destinations, peers=self.peers)
 
-    @property
-    def asks_as(self) -> frozenset[str]:
-        """AE titles under which the node asks for reports by C-MOVE; none where it never does."""
+    def asks_as(self, destinations: Sequence[DestinationSettings]) -> frozenset[str]:
+        """Return the AE titles under which the node asks for reports by C-MOVE; none where it never does.
+
+        destinations: those in force, which may be others than the file's.
+        """
         if not self.prior.archive:
             return frozenset()
-        own = (item.parameters.get("calling_ae_title") for item in self.destinations if item.name == self.prior.archive)
+        own = (item.parameters.get("calling_ae_title") for item in destinations if item.name == self.prior.archive)
         return frozenset({self.node.ae_title, *(str(title) for title in own if title)})
 
     @property

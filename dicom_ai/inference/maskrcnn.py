@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from scipy import ndimage
 
-from dicom_ai.imaging.boxes import inside, moved, overlaps, strongest, strongest_of_each
+from dicom_ai.imaging.boxes import inside, moved, strongest, strongest_of_each
 from dicom_ai.inference.predictor import Runners
 from dicom_ai.inference.runtime import Runner
 from dicom_ai.inference.vertebra_ensemble import Detection
@@ -185,12 +185,3 @@ def pasted(found: Found, shape: tuple[int, int]) -> Detection:
     inner = ndimage.map_coordinates(found.mask, np.meshgrid(*axes, indexing="ij"), order=1, mode="nearest")
     soft[low[1] : high[1], low[0] : high[0]] = inner
     return Detection(found.kind, found.score, soft)
-
-
-def without_doubles(found: Sequence[Found], *, overlap: float = DETECTION_OVERLAP) -> list[Found]:
-    """Drop a vertebra that lies where a surer reference vertebra does, and the other way round."""
-    kept: list[Found] = []
-    for one in sorted(found, key=lambda other: -other.score):
-        if not kept or overlaps(one.box[None], np.array([other.box for other in kept])).max() <= overlap:
-            kept.append(one)
-    return kept

@@ -158,3 +158,14 @@ def test_an_empty_path_means_none(tmp_path: Path) -> None:
     read = settings.read_settings(written(tmp_path, "[tls]\ncertificate = ''\n"))
 
     assert read.tls.certificate is None
+
+
+def test_the_node_asks_for_earlier_reports_under_the_title_of_the_destination_in_force():
+    parameters = {"host": "127.0.0.1", "port": 104, "ae_title": "PACS"}
+    archive = settings.DestinationSettings(name="pacs", kind="c_store", parameters=parameters)
+    changed = archive.model_copy(update={"parameters": parameters | {"calling_ae_title": "SPINE"}})
+    asking = settings.Settings(destinations=(archive,), prior={"archive": "pacs"})
+
+    assert asking.asks_as([archive]) == {"DICOM_AI"}
+    assert asking.asks_as([changed]) == {"DICOM_AI", "SPINE"}
+    assert settings.Settings(destinations=(archive,)).asks_as([changed]) == frozenset()
