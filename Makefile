@@ -34,10 +34,10 @@ $(VENV)/.dev: $(VENV)/.made pyproject.toml $(CONSTRAINTS)
 demo: $(VENV)/.node
 	$(BIN)/dicom-ai demo --out demo-out
 
-# The fuzzer and what shows in a browser or an archive want the machine for themselves, and the fuzzer a small parent.
+# What shows in a browser or an archive wants more of the machine, two files at a time; the fuzzer wants a small parent, so it comes first.
 test: $(VENV)/.dev
 	$(BIN)/python -m pytest --numprocesses auto --dist loadfile --ignore tests/acceptance --ignore tests/fuzz
-	$(BIN)/python -m pytest tests/fuzz tests/acceptance
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile tests/fuzz tests/acceptance
 
 validate: $(VENV)/.dev
 	CI=true $(BIN)/python -m pytest tests/integration/test_validators.py
