@@ -153,9 +153,13 @@ def test_a_condition_is_added_by_keyboard_and_the_cursor_waits_in_its_field(page
 
 def test_the_fields_follow_the_operator(page: Page, address: str) -> None:
     page.goto(address + PAGES["new"])
-    page.get_by_label("How Modality is asked").select_option("is one of")
-    page.get_by_role("button", name="MR ·").click()
+    with page.expect_response("**/rules/edit"):  # as a person would: each answer is there before the next change
+        page.get_by_label("How Modality is asked").select_option("is one of")
+    expect(page.get_by_label("Values of Modality, one a line")).to_be_visible()
+    with page.expect_response("**/rules/edit"):
+        page.get_by_role("button", name="MR ·").click()
     expect(page.get_by_label("Values of Modality, one a line")).to_have_value("MR")
+    page.wait_for_timeout(200)  # the new fields listen a moment after they are shown
     page.get_by_label("How Modality is asked").select_option("has a value")
 
     expect(page.get_by_label("Values of Modality, one a line")).to_have_count(0)
