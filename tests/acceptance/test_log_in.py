@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import sync_playwright
+from playwright.sync_api import Browser
 
 from dicom_ai import settings
 from dicom_ai.app import open_app, prepare
@@ -12,7 +12,7 @@ from dicom_ai.domain.account import Role
 from dicom_ai.sections import OidcSettings
 from dicom_ai.storage import accounts
 from dicom_ai.web.server import WebPart
-from tests.peers import free_port, need_program
+from tests.peers import free_port
 from tests.unit.web.identity_provider import CLIENT, SECRET, IdentityProvider, new_key
 
 
@@ -42,15 +42,12 @@ def address(tmp_path: Path) -> Iterator[str]:
     provider.stop()
 
 
-def test_who_comes_back_from_the_provider_is_logged_in_where_they_wanted_to_be(address: str) -> None:
-    program = need_program("chromium")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
-        page = browser.new_page()
-        page.goto(f"{address}studies")
-        page.get_by_role("link", name="Log in with").click()
-        page.wait_for_url(f"{address}studies")
-        who = page.locator(".who span").inner_text()
-        browser.close()
+def test_who_comes_back_from_the_provider_is_logged_in_where_they_wanted_to_be(chromium: Browser, address: str) -> None:
+    page = chromium.new_page()
+    page.goto(f"{address}studies")
+    page.get_by_role("link", name="Log in with").click()
+    page.wait_for_url(f"{address}studies")
+    who = page.locator(".who span").inner_text()
+    page.close()
 
     assert who == "ada viewer"

@@ -1,20 +1,17 @@
 """The pages as a person uses them: headless Chromium on a node that has one study."""
 
-import os
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page
 
 from dicom_ai.app import App
 from dicom_ai.web import passwords
-from dicom_ai.web.server import WebPart
-from tests.peers import REPOSITORY, need_program
+from tests.acceptance.browsing import serious_faults, signed_in
 from tests.unit.pipeline.lab import STUDY
 from tests.unit.web.browser import PASSWORD
 from tests.unit.web.seeded import lab_node
 
-AXE = REPOSITORY / ".cache" / "axe" / "axe.min.js"
 PAGES = {
     "overview": "",
     "studies": "studies",
@@ -38,43 +35,6 @@ def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
     lab.database.close()
 
 
-@pytest.fixture(scope="module")
-def address(node: App) -> Iterator[str]:
-    part = WebPart(node, port=0)
-    part.start()
-    yield part.address
-    part.stop()
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Browser]:
-    program = need_program("chromium")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
-        yield browser
-        browser.close()
-
-
-def signed_in(chromium: Browser, address: str, name: str, **options) -> BrowserContext:
-    """Return a context in which somebody has logged in by the form."""
-    context = chromium.new_context(**options)
-    page = context.new_page()
-    page.goto(f"{address}login")
-    page.fill("#name", name)
-    page.fill("#password", PASSWORD)
-    page.click("main button")
-    page.wait_for_url(address)
-    page.close()
-    return context
-
-
-@pytest.fixture(scope="module")
-def administrator(chromium: Browser, address: str) -> Iterator[BrowserContext]:
-    context = signed_in(chromium, address, "administrator")
-    yield context
-    context.close()
-
-
 @pytest.fixture
 def page(administrator: BrowserContext) -> Iterator[Page]:
     page = administrator.new_page()
@@ -91,18 +51,14 @@ def page(administrator: BrowserContext) -> Iterator[Page]:
 def test_a_page_has_no_serious_fault_for_who_sees_or_types_otherwise(
     chromium: Browser, address: str, administrator: BrowserContext, name: str, scheme: str
 ) -> None:
-    if not AXE.exists():
-        reason = "axe-core is not there: make axe"
-        pytest.fail(reason) if os.environ.get("CI") == "true" else pytest.skip(reason)
     page = administrator.new_page()
     page.emulate_media(color_scheme=scheme)
     page.goto(address + PAGES[name])
-    page.evaluate(AXE.read_text(encoding="utf-8"))
 
-    found = page.evaluate("axe.run().then(seen => seen.violations.map(v => [v.impact, v.id, v.nodes[0].html]))")
+    found = serious_faults(page)
     page.close()
 
-    assert [fault for fault in found if fault[0] in ("serious", "critical")] == []
+    assert found == []
 
 
 @pytest.mark.parametrize("width", [1280, 390])

@@ -1,11 +1,11 @@
 """Destinations, peers and models as an administrator uses them: Chromium, and a real Orthanc that comes and goes."""
 
-import os
 import socket
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 
 import pytest
@@ -21,7 +21,7 @@ from dicom_ai.storage.callers import Rejection
 from dicom_ai.web import passwords
 from dicom_ai.web.server import WebPart
 from tests.acceptance.archives import ORTHANC_AE_TITLE, Orthanc, orthanc, wait_for
-from tests.acceptance.test_pages import AXE, chromium, signed_in  # noqa: F401 - chromium is a fixture
+from tests.acceptance.browsing import serious_faults, signed_in
 from tests.peers import free_port
 from tests.unit.pipeline.lab import Lab
 from tests.unit.pipeline.test_versions_of_models import two_models
@@ -107,7 +107,7 @@ def _listens(port: int) -> bool:
 
 
 @pytest.fixture
-def page(chromium: Browser, site: Site) -> Iterator[Page]:  # noqa: F811 - the fixture above
+def page(chromium: Browser, site: Site) -> Iterator[Page]:
     context = signed_in(chromium, site.address, "administrator")
     page = context.new_page()
     page.problems = []  # type: ignore[attr-defined]
@@ -118,18 +118,13 @@ def page(chromium: Browser, site: Site) -> Iterator[Page]:  # noqa: F811 - the f
 
 
 def test_the_pages_have_no_serious_fault_fit_their_window_and_break_no_policy(page: Page, site: Site) -> None:
-    if not AXE.exists():
-        reason = "axe-core is not there: make axe"
-        pytest.fail(reason) if os.environ.get("CI") == "true" else pytest.skip(reason)
     faults = []
     for name, path in PAGES.items():
         page.goto(site.address + path)
-        for scheme, width in (("light", 1280), ("dark", 390)):
+        for scheme, width in product(("light", "dark"), (1280, 390)):
             page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
             page.set_viewport_size({"width": width, "height": 900})
-            page.evaluate(AXE.read_text(encoding="utf-8"))
-            found = page.evaluate("axe.run().then(seen => seen.violations.map(v => [v.impact, v.id, v.nodes[0].html]))")
-            faults += [(name, *fault) for fault in found if fault[0] in ("serious", "critical")]
+            faults += [(name, scheme, width, *fault) for fault in serious_faults(page)]
             wide = page.evaluate("document.documentElement.scrollWidth")
             faults += [(name, f"{wide} pixels wide where the window has {width}")] if wide > width else []
 

@@ -9,14 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 from pydicom import dcmread
 
 from dicom_ai.demo.study import NeckStudy
 from dicom_ai.dicom.uids import new_uid
 from tests.acceptance.archives import ORTHANC_AE_TITLE, Orthanc, orthanc, wait_for
 from tests.acceptance.nodes import ONE, new_port, node
-from tests.peers import need_program
 
 expect.set_options(timeout=30_000)
 PASSWORD = "a sentence is a good password"
@@ -43,8 +42,8 @@ class Site:
 
 
 @pytest.fixture(scope="module")
-def site(neck: NeckStudy, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    program, folder = need_program("chromium"), tmp_path_factory.mktemp("flow")
+def site(neck: NeckStudy, chromium: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    folder = tmp_path_factory.mktemp("flow")
     port, web_port = new_port(), new_port()
     again = written_again(neck, folder)
     with (
@@ -57,14 +56,12 @@ def site(neck: NeckStudy, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
             archive_ae_title=ORTHANC_AE_TITLE,
             extra=["[web]", f"port = {web_port}"],
         ),
-        sync_playwright() as playwright,
     ):
-        chromium = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
         page = chromium.new_page()
         page.set_default_timeout(30_000)
         wait_for(lambda: _listens(web_port), timeout_s=60, named="the pages")
         yield Site(f"http://127.0.0.1:{web_port}/", archive, chromium, page, neck.study_uid, neck.files, again)
-        chromium.close()
+        page.close()
 
 
 def written_again(neck: NeckStudy, folder: Path) -> tuple[Path, ...]:
