@@ -85,7 +85,14 @@ class IoWork:
         if not self._app.files.present:
             log.warning("the data folder is empty: is its volume mounted? Work waits")
             return
-        while self._compare() or self._route() or self._report() or self._send() or self._ask_again() or self._look():
+        while (
+            self._tried("comparing", self._compare)
+            or self._tried("routing", self._route)
+            or self._report()
+            or self._send()
+            or self._tried("asking a destination", self._ask_again)
+            or self._tried("looking for evidence", self._look)
+        ):
             pass
 
     def stop(self) -> None:
@@ -94,19 +101,19 @@ class IoWork:
         with self._app.database.write() as session:
             jobs.release(session, self.owner)
 
-    def _compare(self) -> bool:
+    def _tried(self, named: str, step: Callable[[], bool]) -> bool:
+        """Return whether a step had anything to do; what failed waits for its lease, the clock or a quiet time."""
         try:
-            return compare.run(self._comparer) is not None
-        except Exception as error:  # noqa: BLE001 - one of the three places: the study waits for its lease, then again
-            log.error("comparing failed", **describe(error).fields)
+            return step()
+        except Exception as error:  # noqa: BLE001 - one of the three places: it is looked at again later
+            log.error(f"{named} failed", **describe(error).fields)
             return False
 
+    def _compare(self) -> bool:
+        return compare.run(self._comparer) is not None
+
     def _route(self) -> bool:
-        try:
-            routed = route.run(self._router)
-        except Exception as error:  # noqa: BLE001 - one of the three places: the study waits for its lease, then again
-            log.error("routing failed", **describe(error).fields)
-            return False
+        routed = route.run(self._router)
         if routed is not None:
             self._ring_gpu()
         return routed is not None
@@ -163,18 +170,10 @@ class IoWork:
         return True
 
     def _look(self) -> bool:
-        try:
-            return evidence.run(self._observer) is not None
-        except Exception as error:  # noqa: BLE001 - one of the three places: the quiet times decide then
-            log.error("looking for evidence failed", **describe(error).fields)
-            return False
+        return evidence.run(self._observer) is not None
 
     def _ask_again(self) -> bool:
-        try:
-            return send.ask_again(self._sender)
-        except Exception as error:  # noqa: BLE001 - one of the three places: it is asked again some minutes later
-            log.error("asking a destination failed", **describe(error).fields)
-            return False
+        return send.ask_again(self._sender)
 
     def _wait(self, job: Job, reason: str) -> None:
         with self._app.database.write() as session:
