@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from dicom_ai.cli._model_options import device_option, models_option, threads_option
+
 if TYPE_CHECKING:
     from dicom_ai.training.recipes import Report
 
@@ -20,12 +22,10 @@ if TYPE_CHECKING:
     required=True,
     help="Folder of the data with truth.",
 )
-@click.option(
-    "--models", type=click.Path(exists=True, file_okay=False, path_type=Path), help="Default: the shipped models."
-)
-@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:N or require_gpu.")
+@models_option
+@device_option
 @click.option("--runtime", type=click.Choice(["onnx", "torch"]), default="onnx", show_default=True)
-@click.option("--threads", type=click.IntRange(0), default=0, help="CPU threads; 0: all.")
+@threads_option
 @click.option("--seen", is_flag=True, help="Also score cases that the weights were trained on, marked as seen.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.option("--csv", "csv_path", type=click.Path(dir_okay=False, path_type=Path), help="Also write a CSV file.")

@@ -4,6 +4,8 @@ from pathlib import Path
 
 import click
 
+from dicom_ai.cli._model_options import device_option, models_option, threads_option
+
 
 @click.command()
 @click.argument("model")
@@ -13,11 +15,9 @@ import click
     required=True,
     help="Folder of the data with truth; its unseen neck is scanned again beside the formula necks.",
 )
-@click.option(
-    "--models", type=click.Path(exists=True, file_okay=False, path_type=Path), help="Default: the shipped models."
-)
-@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:N or require_gpu.")
-@click.option("--threads", type=click.IntRange(0), default=0, help="CPU threads; 0: all.")
+@models_option
+@device_option
+@threads_option
 @click.option(
     "--state", is_flag=True, help="Write repeatability.json and the figure in model.toml of the model folder."
 )

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from dicom_ai.cli._model_options import threads_option
+
 if TYPE_CHECKING:
     from dicom_ai.training.recipes import Recipe, TrainRequest
 
@@ -29,7 +31,7 @@ if TYPE_CHECKING:
 @click.option("--steps", type=click.IntRange(0), default=0, help="Train up to this step; default: the recipe's own.")
 @click.option("--minutes", type=click.FloatRange(0), default=0.0, help="Stop after this time, annealed; 0: no limit.")
 @click.option("--seed", type=int, default=0, show_default=True)
-@click.option("--threads", type=click.IntRange(0), default=0, help="CPU threads; 0: all.")
+@threads_option
 @click.option("--workers", type=click.IntRange(0), default=1, show_default=True, help="Processes that make samples.")
 @click.option("--device", default="cpu", show_default=True, help="cpu or cuda.")
 @click.option(
