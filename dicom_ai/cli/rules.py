@@ -8,7 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from dicom_ai.cli._trying import Wish, change_when_tried, trying
+
 if TYPE_CHECKING:
+    from dicom_ai.app import App
     from dicom_ai.domain.study import Series
     from dicom_ai.routing.explain import Decision, Reason
     from dicom_ai.routing.rule import RuleSet
@@ -35,7 +38,7 @@ def command() -> None:
 @_json_option
 def list_rules(config: Path | None, versions: bool, as_json: bool) -> None:
     """List the rules of the node, the highest priority first."""
-    with _session(config, write=False) as session:
+    with _session(config) as session:
         if versions:
             _print_versions(session, as_json)
             return
@@ -59,7 +62,7 @@ def show(name: str, config: Path | None, number: int | None) -> None:
     """Show one rule of the node as TOML."""
     from dicom_ai.routing.rule import RuleSet
 
-    with _session(config, write=False) as session:
+    with _session(config) as session:
         stored = _stored(session, number)
     click.echo(RuleSet((stored.rule_set.named(name),)).to_toml(), nl=False)
 
@@ -91,7 +94,7 @@ def check(file: Path | None, as_json: bool) -> None:
 @click.option("--version", "number", type=int, help="Export this version instead of the newest.")
 def export(file: Path | None, config: Path | None, number: int | None) -> None:
     """Write the rules of the node as TOML, to FILE or to the screen."""
-    with _session(config, write=False) as session:
+    with _session(config) as session:
         text = _stored(session, number).rule_set.to_toml()
     if file is None:
         click.echo(text, nl=False)
@@ -105,18 +108,29 @@ def export(file: Path | None, config: Path | None, number: int | None) -> None:
 @_config_option
 @_who_option
 @_why_option
-def turn(name: str, state: str, config: Path | None, who: str, why: str) -> None:
+@trying
+def turn(name: str, state: str, config: Path | None, **wish: Any) -> None:
     """Turn rule NAME on, off, or into shadow (it runs and stores, and sends nothing): a new version of the rules.
 
-    It holds for what is routed from now on; nothing is sent for studies that were routed before.
+    It holds for what is routed from now on; nothing is sent for studies that were routed before. Before a rule is
+    turned on, it is tried on the last days, and a question asked; off and shadow hold at once.
     """
-    from getpass import getuser
+    from dicom_ai.storage import rules
 
-    from dicom_ai.storage import rules as stored_rules
-
-    with _session(config, write=True) as session:
-        version = stored_rules.turn(session, name, state, author=who or getuser(), why=why).version
-    click.echo(f"rules version {version}: {name} is {state}")
+    with _node(config) as app:
+        made = _wish(wish)
+        if state != "on" and not made.only_try:
+            with app.database.write() as session:
+                saved = rules.turn(session, name, state, author=made.who, why=made.why)
+        else:
+            saved = change_when_tried(
+                app,
+                made,
+                lambda session, stored: stored.rule_set.with_state(name, state),
+                lambda session, after, note: rules.turn(session, name, state, author=made.who, why=note),
+            )
+    if saved:
+        click.echo(f"rules version {saved.version}: {name} is {state}")
 
 
 @command.command("import")
@@ -124,17 +138,49 @@ def turn(name: str, state: str, config: Path | None, who: str, why: str) -> None
 @_config_option
 @_who_option
 @_why_option
-def import_rules(file: Path, config: Path | None, who: str, why: str) -> None:
-    """Make the rules of FILE the newest version of the node's rules. A malformed file changes nothing."""
-    from dicom_ai.routing.contradictions import contradictions
-    from dicom_ai.routing.shipped import read_rules
+@trying
+def import_rules(file: Path, config: Path | None, **wish: Any) -> None:
+    """Make the rules of FILE the newest version of the node's rules. A malformed file changes nothing.
 
-    rules = read_rules(file)
-    with _session(config, write=True) as session:
-        version = _save(session, rules, who=who, why=why or f"imported from {file.name}")
-    for warning in contradictions(rules):
-        click.echo(f"warning: {warning}", err=True)
-    click.echo(f"rules version {version}: {len(rules.rules)} rules")
+    They are tried on the last days, and a question asked before they are saved. A rule that cannot work on this node
+    is refused.
+    """
+    from dicom_ai.routing.shipped import read_rules
+    from dicom_ai.storage import rules
+
+    wanted = read_rules(file)
+    with _node(config) as app:
+        made = _wish(wish, usual_why=f"imported from {file.name}")
+        saved = change_when_tried(
+            app,
+            made,
+            lambda session, stored: wanted,
+            lambda session, after, note: rules.save(session, after.as_toml(), author=made.who, note=note),
+        )
+    if saved:
+        click.echo(f"rules version {saved.version}: {len(wanted.rules)} rules")
+
+
+@command.command("roll-back")
+@click.argument("version", type=click.IntRange(min=1))
+@_config_option
+@_who_option
+@_why_option
+@trying
+def roll_back(version: int, config: Path | None, **wish: Any) -> None:
+    """Make an older VERSION of the rules the newest. They are tried on the last days, and a question asked before."""
+    from dicom_ai.storage import rules
+
+    with _node(config) as app:
+        made = _wish(wish)
+        saved = change_when_tried(
+            app,
+            made,
+            lambda session, stored: rules.version(session, version).rule_set,
+            lambda session, after, note: rules.roll_back(session, version, author=made.who, why=note),
+        )
+    if saved:
+        click.echo(f"rules version {saved.version}: as version {version}")
 
 
 @command.command()
@@ -165,19 +211,32 @@ def test(paths: tuple[Path, ...], file: Path | None, as_json: bool) -> None:
 
 
 @contextmanager
-def _session(config: Path | None, *, write: bool) -> "Iterator[Session]":
-    """Open the node's database for one command."""
+def _session(config: Path | None) -> "Iterator[Session]":
+    """Open the node's database for one look."""
+    with _node(config) as app, app.database.read() as session:
+        yield session
+
+
+@contextmanager
+def _node(config: Path | None) -> "Iterator[App]":
+    """Open the node for one command; a new one gets its database by that."""
+    from dicom_ai.app import open_app
     from dicom_ai.settings import read_settings
     from dicom_ai.storage import schema
-    from dicom_ai.storage.database import Database
 
-    database = Database(read_settings(config).database_url)
+    app = open_app(read_settings(config))
     try:
-        schema.upgrade(database)
-        with database.write() if write else database.read() as session:
-            yield session
+        schema.upgrade(app.database)
+        yield app
     finally:
-        database.close()
+        app.close()
+
+
+def _wish(given: Mapping[str, Any], *, usual_why: str = "") -> Wish:
+    """Return what the options of a change say."""
+    from getpass import getuser
+
+    return Wish(**{**given, "who": given["who"] or getuser(), "why": given["why"] or usual_why})
 
 
 def _stored(session: "Session", number: int | None = None) -> "StoredRules":
@@ -185,15 +244,6 @@ def _stored(session: "Session", number: int | None = None) -> "StoredRules":
     from dicom_ai.storage import rules as stored_rules
 
     return stored_rules.in_force(session) if number is None else stored_rules.version(session, number)
-
-
-def _save(session: "Session", rules: "RuleSet", *, who: str, why: str) -> int:
-    """Make rules the newest version; return its number."""
-    from getpass import getuser
-
-    from dicom_ai.storage import rules as stored_rules
-
-    return stored_rules.save(session, rules.as_toml(), author=who or getuser(), note=why).version
 
 
 def _print_versions(session: "Session", as_json: bool) -> None:

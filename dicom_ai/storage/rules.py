@@ -127,6 +127,19 @@ def fingerprint(seen: int, wanted: RuleSet) -> str:
     return sha256(f"{seen}\n{wanted.to_toml()}".encode()).hexdigest()
 
 
+def sending_anew(before: RuleSet, after: RuleSet) -> tuple[str, ...]:
+    """Return the rules that are on in a later set, and in the earlier one were not, or not just so."""
+    return tuple(rule.name for rule in after.rules if rule.state == "on" and rule not in before.rules)
+
+
+def is_tried(before: StoredRules, after: RuleSet, checked: str) -> bool:
+    """Say whether a change may be saved: no rule sends anew by it, or its very dry run was shown.
+
+    checked: the fingerprint that came with the dry run; "" for none.
+    """
+    return not sending_anew(before.rule_set, after) or checked == fingerprint(before.version, after)
+
+
 def hits(session: Session, rule: str, *, since: float) -> Hits:
     """Return how many series a rule took since a time, as routing last decided about each."""
     taken = sa.select(sa.func.count()).where(

@@ -8,34 +8,57 @@ from pydantic import BaseModel, Field
 from starlette.responses import PlainTextResponse, Response
 
 from dicom_ai.errors import RuleError
+from dicom_ai.routing.rule import RuleSet
 from dicom_ai.routing.shipped import rules_of
 from dicom_ai.storage import database, rules
 from dicom_ai.storage.rules import StoredRules
-from dicom_ai.web.api.access import ADMINISTRATOR, VIEWER, ApiCall, Calling, Name, Text, Version
+from dicom_ai.web.api.access import ADMINISTRATOR, VIEWER, ApiCall, Call, Calling, Name, Number, Text, Version
 from dicom_ai.web.pages.rules_import import place_of
-from dicom_ai.web.pages.rules_review import USUAL_DAYS, Review, require_sound, review
+from dicom_ai.web.pages.rules_review import USUAL_DAYS, require_sound, review
 
 HIT_DAYS = 7
 MOST_DIFFERENCES = 1000
 
 Toml = Annotated[str, Field(max_length=1_000_000, pattern=r"^[^\x00]*$", description="the rules as TOML")]
 Seen = Annotated[Version, Field(description="the version that the change was made on")]
+Days = Annotated[int, Field(ge=1, le=366, description="how many past days the dry run covers")]
 Why = Text
+Evidence = Annotated[
+    Text,
+    Field(
+        description="the fingerprint that the check of this very change gave; needed where a rule is on by it that was "
+        "not on, or not just so"
+    ),
+]
 
 
 class Checked(BaseModel):
     """Rules to check, and over how many past days to try them."""
 
     text: Toml
-    days: Annotated[int, Field(ge=1, le=366)] = USUAL_DAYS
+    days: Days = USUAL_DAYS
+
+
+class CheckedState(BaseModel):
+    """The state to check a rule in, and over how many past days to try it."""
+
+    state: Literal["on", "off", "shadow"]
+    days: Days = USUAL_DAYS
+
+
+class CheckedRollBack(BaseModel):
+    """The version to check, and over how many past days to try it."""
+
+    version: Number
+    days: Days = USUAL_DAYS
 
 
 class Saved(BaseModel):
-    """Rules to save. checked: the fingerprint that the check of these very rules gave."""
+    """Rules to save."""
 
     text: Toml
     seen: Seen
-    checked: Text
+    checked: Annotated[Text, Field(description="the fingerprint that the check of these very rules gave")]
     why: Why = ""
 
 
@@ -44,6 +67,7 @@ class State(BaseModel):
 
     state: Literal["on", "off", "shadow"]
     seen: Seen
+    checked: Evidence = ""
     why: Why = ""
 
 
@@ -64,8 +88,9 @@ class Remove(BaseModel):
 class RollBack(BaseModel):
     """The version to make the newest."""
 
-    version: Annotated[int, Field(ge=1, le=2**31 - 1)]
+    version: Number
     seen: Seen
+    checked: Evidence = ""
     why: Why = ""
 
 
@@ -101,7 +126,23 @@ def check(call: Calling, wanted: Checked) -> dict[str, Any]:
     except RuleError as error:
         place = place_of(wanted.text, str(error))
         return {"is_sound": False, "problem": str(error), "line": place.line if place else None}
-    return {"is_sound": True, "seen": stored.version} | _reviewed(review(call, stored, after, days=wanted.days))
+    return _reviewed(call, stored, after, wanted.days)
+
+
+def check_state(call: Calling, name: Name, wanted: CheckedState) -> dict[str, Any]:
+    """Say what would come of a rule that is on, off or in shadow, tried on the last days."""
+    with call.database.read() as session:
+        stored = rules.in_force(session)
+    after = stored.rule_set.with_state(name, wanted.state)
+    require_sound(call, stored.rule_set, after)
+    return _reviewed(call, stored, after, wanted.days)
+
+
+def check_roll_back(call: Calling, wanted: CheckedRollBack) -> dict[str, Any]:
+    """Say what would come of making an older version the newest, tried on the last days."""
+    with call.database.read() as session:
+        stored, after = rules.in_force(session), rules.version(session, wanted.version).rule_set
+    return _reviewed(call, stored, after, wanted.days)
 
 
 def save(call: Calling, wanted: Saved) -> dict[str, Any]:
@@ -117,11 +158,13 @@ def save(call: Calling, wanted: Saved) -> dict[str, Any]:
 
 
 def turn(call: Calling, name: Name, wanted: State) -> dict[str, Any]:
-    """Turn a rule on, off or to shadow."""
+    """Turn a rule on, once its dry run was asked for, or off or to shadow at once."""
     with call.database.write() as session:
         rules.require_newest(session, wanted.seen)
-        before = rules.in_force(session).rule_set
-        require_sound(call, before, before.with_state(name, wanted.state))
+        before = rules.in_force(session)
+        after = before.rule_set.with_state(name, wanted.state)
+        require_sound(call, before.rule_set, after)
+        _require_tried(before, after, wanted.checked, call_to_make=f"rules/{name}/state/check")
         return _told(rules.turn(session, name, wanted.state, author=call.who, why=wanted.why.strip()))
 
 
@@ -140,9 +183,11 @@ def remove(call: Calling, name: Name, wanted: Remove) -> dict[str, Any]:
 
 
 def roll_back(call: Calling, wanted: RollBack) -> dict[str, Any]:
-    """Make an older version the newest."""
+    """Make an older version the newest; where a rule sends anew by that, once its dry run was asked for."""
     with call.database.write() as session:
         rules.require_newest(session, wanted.seen)
+        after = rules.version(session, wanted.version).rule_set
+        _require_tried(rules.in_force(session), after, wanted.checked, call_to_make="rules/roll-back/check")
         return _told(rules.roll_back(session, wanted.version, author=call.who, why=wanted.why.strip()))
 
 
@@ -152,7 +197,9 @@ CALLS = (
     ApiCall("GET", "/rules/versions", list_versions, VIEWER),
     ApiCall("POST", "/rules/check", check, ADMINISTRATOR),
     ApiCall("POST", "/rules/save", save, ADMINISTRATOR),
+    ApiCall("POST", "/rules/roll-back/check", check_roll_back, ADMINISTRATOR),
     ApiCall("POST", "/rules/roll-back", roll_back, ADMINISTRATOR),
+    ApiCall("POST", "/rules/{name}/state/check", check_state, ADMINISTRATOR),
     ApiCall("POST", "/rules/{name}/state", turn, ADMINISTRATOR),
     ApiCall("POST", "/rules/{name}/move", move, ADMINISTRATOR),
     ApiCall("POST", "/rules/{name}/remove", remove, ADMINISTRATOR),
@@ -168,9 +215,18 @@ def _told(stored: StoredRules) -> dict[str, Any]:
     }
 
 
-def _reviewed(found: Review) -> dict[str, Any]:
+def _require_tried(before: StoredRules, after: RuleSet, checked: str, *, call_to_make: str) -> None:
+    if not rules.is_tried(before, after, checked):
+        names = ", ".join(rules.sending_anew(before.rule_set, after))
+        raise RuleError(f"{names} would send by this and was not tried so: ask {call_to_make}, send its fingerprint")
+
+
+def _reviewed(call: Call, stored: StoredRules, after: RuleSet, days: int) -> dict[str, Any]:
+    found = review(call, stored, after, days=days)
     trial = found.trial
     return {
+        "is_sound": True,
+        "seen": stored.version,
         "changes": [{"rule": change.rule, "summary": change.summary} for change in found.changes],
         "warnings": list(found.warnings),
         "fingerprint": found.fingerprint,

@@ -43,10 +43,10 @@ def turn(
     stored = _in_force(visit)
     after = stored.rule_set.with_state(name, state)
     require_sound(visit, stored.rule_set, after)
-    if state == "on" and checked != rules.fingerprint(seen, after):
-        return visit.go(f"/rules/turn?{urlencode({'name': name})}")
     with visit.database.write() as session:
         rules.require_newest(session, seen)
+        if not rules.is_tried(stored, after, checked):
+            return visit.go(f"/rules/turn?{urlencode({'name': name})}")
         saved = rules.turn(session, name, state, author=visit.who, why=why.strip())
     return visit.go("/rules", notice=f"{name} is {state}: version {saved.version}.")
 
@@ -74,11 +74,17 @@ def ask_roll_back(visit: Visiting, version: Version, days: Days = USUAL_DAYS) ->
 
 
 def roll_back(
-    visit: Visiting, version: Annotated[int, Form(ge=1, le=2**31 - 1)], seen: Seen, why: Why = ""
+    visit: Visiting,
+    version: Annotated[int, Form(ge=1, le=2**31 - 1)],
+    seen: Seen,
+    checked: Checked = "",
+    why: Why = "",
 ) -> Response:
-    """Make an older version the newest."""
+    """Make an older version the newest; where a rule sends anew by that, once its dry run was shown."""
     with visit.database.write() as session:
         rules.require_newest(session, seen)
+        if not rules.is_tried(rules.in_force(session), rules.version(session, version).rule_set, checked):
+            return visit.go(f"/rules/roll-back?version={version}")
         saved = rules.roll_back(session, version, author=visit.who, why=why.strip())
     return visit.go("/rules", notice=f"The rules are as in version {version}: version {saved.version}.")
 

@@ -20,11 +20,15 @@ model = "own"
 all = [{ keyword = "EchoTime", range = { below = 60 } }]
 """
 
+HERE = OWN_RULE.replace('"own"', '"spinal-cord"')
+"""The same with a model that is installed."""
+
 
 @pytest.fixture
 def config(tmp_path):
     file = tmp_path / "dicom-ai.toml"
-    file.write_text(f'[storage]\ndata_dir = "{tmp_path / "node"}"\n')
+    destination = f'[[destinations]]\nname = "pacs"\nkind = "folder"\nparameters = {{ folder = "{tmp_path}" }}\n'
+    file.write_text(f'[storage]\ndata_dir = "{tmp_path / "node"}"\n{destination}')
     (tmp_path / "node").mkdir()
     return file
 
@@ -36,8 +40,15 @@ def own_rules(tmp_path):
     return file
 
 
-def run(*arguments: object):
-    return CliRunner().invoke(command, [str(argument) for argument in arguments], catch_exceptions=False)
+def run(*arguments: object, answer: str = ""):
+    words = [str(argument) for argument in arguments]
+    return CliRunner().invoke(command, words, input=answer, catch_exceptions=False)
+
+
+def versions(config):
+    """Return number, who and why of every version."""
+    rows = json.loads(run("list", "--versions", "--config", config, "--json").stdout)
+    return [(row["version"], row["who"], row["why"]) for row in rows]
 
 
 def tried(*arguments: object):
@@ -128,14 +139,40 @@ def test_a_new_node_lists_the_shipped_rules_in_shadow(config):
 
 
 def test_rules_are_imported_exported_and_kept_in_versions(config, own_rules, tmp_path):
-    run("import", own_rules, "--config", config, "--who", "ada", "--why", "short echoes only")
+    own_rules.write_text(HERE)
+    run("import", own_rules, "--config", config, "--who", "ada", "--why", "short echoes only", answer="y")
     run("export", tmp_path / "out.toml", "--config", config)
-    versions = json.loads(run("list", "--versions", "--config", config, "--json").stdout)
 
     assert read_rules(tmp_path / "out.toml") == read_rules(own_rules)
-    assert [(row["version"], row["who"], row["why"]) for row in versions] == [(1, "ada", "short echoes only")]
+    assert versions(config) == [(1, "ada", "short echoes only")]
     assert run("show", "echo", "--config", config).stdout.startswith('[[rule]]\nname = "echo"')
     assert "version 1" in run("list", "--config", config).stdout
+
+
+def test_import_shows_what_would_change_and_a_no_keeps_the_rules(config, own_rules):
+    own_rules.write_text(HERE)
+
+    refused = run("import", own_rules, "--config", config, answer="n")
+    nobody = run("import", own_rules, "--config", config)
+    only_tried = run("import", own_rules, "--config", config, "--dry-run")
+
+    assert {"echo: new, on", "cord: is gone"} <= set(refused.stdout.splitlines())
+    assert "results of echo are sent from then on" in refused.stdout
+    assert "tried on 0 series of 0 studies of the last 7 days" in only_tried.stdout
+    assert (refused.exit_code, nobody.exit_code, only_tried.exit_code) == (1, 1, 0)
+    assert versions(config) == []
+
+
+def test_what_was_saved_without_a_question_says_so(config, own_rules):
+    own_rules.write_text(HERE)
+    run("import", own_rules, "--config", config, "--who", "cron", "--yes")
+
+    assert versions(config) == [(1, "cron", "imported from own.toml; --yes: nobody was asked after the dry run")]
+
+
+def test_a_rule_that_cannot_work_here_is_refused_as_on_the_page(config, own_rules):
+    with pytest.raises(RuleError, match="'echo', model: model 'own' is not installed here"):
+        run("import", own_rules, "--config", config, "--yes")
 
 
 def test_a_malformed_file_changes_nothing(config, own_rules):
@@ -146,15 +183,24 @@ def test_a_malformed_file_changes_nothing(config, own_rules):
     assert json.loads(run("list", "--config", config, "--json").stdout)["version"] == 0
 
 
-def test_a_rule_is_turned_on_and_the_rest_stays_in_shadow(config):
-    turned = run("turn", "cord", "on", "--config", config, "--who", "ada")
+def test_a_rule_is_turned_on_after_a_question_and_the_rest_stays_in_shadow(config):
+    turned = run("turn", "cord", "on", "--config", config, "--who", "ada", answer="y")
 
     states = [line.split()[1] for line in run("list", "--config", config).stdout.splitlines()[1:]]
-    versions = run("list", "--versions", "--config", config).stdout
-    assert "cord is on" in turned.stdout
+    assert "cord: state shadow → on" in turned.stdout
+    assert "rules version 1: cord is on" in turned.stdout
     assert sorted(states) == ["on", "shadow", "shadow"]
-    assert "ada" in versions
-    assert "cord turned on" in versions
+    assert versions(config) == [(1, "ada", "cord turned on")]
+
+
+def test_a_rule_is_turned_off_at_once_and_rolled_back_after_a_question(config):
+    run("turn", "cord", "on", "--config", config, "--yes")
+    off = run("turn", "cord", "off", "--config", config, "--why", "too many")
+    no, yes = (run("roll-back", 1, "--config", config, answer=answer) for answer in "ny")
+
+    assert "cord is off" in off.stdout
+    assert (no.exit_code, yes.exit_code) == (1, 0)
+    assert [row[2] for row in versions(config)][:2] == ["rolled back to version 1", "cord turned off: too many"]
 
 
 def test_a_rule_that_is_not_there_cannot_be_turned(config):

@@ -132,13 +132,43 @@ def test_rules_are_checked_tried_saved_turned_and_rolled_back(own_study: App) ->
     wish = {"text": TOML, "seen": before, "checked": checked["fingerprint"], "why": "a trial"}
     saved = client.post("/api/v1/rules/save", json=wish).json()
     late = client.post("/api/v1/rules/save", json=wish)
-    back = client.post("/api/v1/rules/roll-back", json={"version": before, "seen": saved["version"]}).json()
+    wish_back = {"version": before, "seen": saved["version"]}
+    untried = client.post("/api/v1/rules/roll-back", json=wish_back)
+    tried = client.post("/api/v1/rules/roll-back/check", json={"version": before}).json()
+    back = client.post("/api/v1/rules/roll-back", json=wish_back | {"checked": tried["fingerprint"]}).json()
 
     assert (checked["is_sound"], [change["rule"] for change in checked["changes"]]) == (True, ["cord"])
     assert [(one["before"], one["after"]) for one in checked["trial"]["differences"]] == [("sent", "not taken")]
-    assert (unchecked.status_code, late.status_code) == (422, 422)
+    assert (unchecked.status_code, late.status_code, untried.status_code) == (422, 422, 422)
     assert (saved["author"], back["version"]) == ("token administrator", saved["version"] + 1)
     assert 'equals = "MR"' in client.get("/api/v1/rules/rules.toml").text
+
+
+def test_a_rule_is_turned_on_with_the_evidence_of_its_dry_run_and_off_without(own_study: App) -> None:
+    client = caller(own_study, Role.ADMINISTRATOR)
+    in_shadow = TOML.replace("CT", "MR")
+    checked = client.post("/api/v1/rules/check", json={"text": in_shadow}).json()
+    saved = client.post("/api/v1/rules/save", json=checked | {"text": in_shadow, "checked": checked["fingerprint"]})
+
+    on = {"state": "on", "seen": saved.json()["version"]}
+    bare = client.post("/api/v1/rules/cord/state", json=on)
+    tried = client.post("/api/v1/rules/cord/state/check", json={"state": "on", "days": 7}).json()
+    of_another = client.post("/api/v1/rules/check", json={"text": TOML}).json()["fingerprint"]
+    foreign = client.post("/api/v1/rules/cord/state", json=on | {"checked": of_another})
+    turned = client.post("/api/v1/rules/cord/state", json=on | {"checked": tried["fingerprint"]})
+
+    assert "cord would send by this and was not tried so: ask rules/cord/state/check" in bare.json()["detail"]
+    assert [(one["before"], one["after"]) for one in tried["trial"]["differences"]] == [("shadow", "sent")]
+    assert (bare.status_code, foreign.status_code, turned.status_code) == (422, 422, 200)
+    off = {"state": "off", "seen": turned.json()["version"]}
+    assert client.post("/api/v1/rules/cord/state", json=off).status_code == 200
+
+
+def test_the_description_of_the_api_says_which_evidence_a_change_of_rules_needs(sent_study: App) -> None:
+    described = TestClient(create(sent_study)).get("/api/v1/openapi.json").json()["components"]["schemas"]
+
+    said = [one["properties"]["checked"] for one in described.values() if "checked" in one.get("properties", {})]
+    assert ["fingerprint" in one.get("description", "") for one in said] == [True] * 3
 
 
 def test_a_rule_that_cannot_be_is_refused_with_its_line(own_study: App) -> None:

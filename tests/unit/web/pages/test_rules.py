@@ -178,9 +178,24 @@ def test_a_rule_is_removed_after_a_look_and_comes_back_with_an_older_version(nod
     assert "cord" in states(node)
 
 
+def test_a_version_in_which_a_rule_is_on_comes_back_once_somebody_has_seen_what_comes_of_it(
+    node: App, administrator: Browser
+) -> None:
+    turned_on(administrator)
+    administrator.post("/rules/turn", {"name": "cord", "state": "off", "seen": 2})
+
+    unseen = administrator.post("/rules/roll-back", {"version": 2, "seen": 3})
+    after = states(node)["cord"]
+    checked = fingerprint(administrator.get("/rules/roll-back?version=2").text)
+    administrator.post("/rules/roll-back", {"version": 2, "seen": 3, "checked": checked})
+
+    assert (unseen.headers["location"], after) == ("/rules/roll-back?version=2", "off")
+    assert states(node)["cord"] == "on"
+
+
 def test_an_older_version_comes_back_as_a_new_one(node: App, administrator: Browser) -> None:
     turned_on(administrator)
-    administrator.post("/rules/roll-back", {"version": 1, "seen": 2, "why": "too many"})
+    administrator.post("/rules/roll-back", {"version": 1, "seen": 2, "why": "too many"})  # nothing is sent anew
 
     assert (newest(node).version, newest(node).note) == (3, "rolled back to version 1: too many")
     assert states(node)["cord"] == "shadow"
