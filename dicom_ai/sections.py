@@ -135,7 +135,9 @@ class ConfirmationSettings(Section):
         description="A report of storage commitment may take so long before the archive is asked by C-FIND.",
     )
     give_up_h: Hours = Field(
-        default=24, description="An object that a destination took is looked for there for so many hours."
+        default=24,
+        description="An object that a destination took is looked for there for so many hours, and as often as fits "
+        "into that time.",
     )
 
 

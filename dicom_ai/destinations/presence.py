@@ -12,6 +12,7 @@ from dicom_ai.destinations import c_store, qido
 from dicom_ai.destinations.delivery import text
 from dicom_ai.dimse import find
 from dicom_ai.domain.destination import Destination
+from dicom_ai.errors import PeerUnavailable
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,9 +67,14 @@ def by_qido(objects: Sequence[Object], destination: Destination) -> frozenset[st
 
 
 def by_file(objects: Sequence[Object], destination: Destination) -> frozenset[str]:
-    """Look for the files of a folder."""
+    """Look for the files of a folder; one that is away, as when its volume is not mounted, tells nothing."""
     folder = Path(text(destination, "folder"))
-    return frozenset(item.sop_instance_uid for item in objects if (folder / f"{item.sop_instance_uid}.dcm").is_file())
+    uids = (item.sop_instance_uid for item in objects)
+    try:
+        folder.stat()
+        return frozenset(uid for uid in uids if (folder / f"{uid}.dcm").is_file())
+    except OSError as error:
+        raise PeerUnavailable(f"{folder}: {error.strerror}") from error
 
 
 PRESENCE: dict[str, Present] = {"c_store": by_c_find, "stow_rs": by_qido, "folder": by_file}

@@ -17,6 +17,7 @@ from dicom_ai.destinations.presence import PRESENCE, Object
 from dicom_ai.dicom.uids import new_uid
 from dicom_ai.dimse import scu
 from dicom_ai.domain.destination import Destination
+from dicom_ai.domain.retries import Retries
 from dicom_ai.errors import ConfigError, PermanentRefusal, Unavailable
 from dicom_ai.storage import confirmations, duties, transfers
 from dicom_ai.storage.confirmations import Confirmation, Sought, Way
@@ -26,6 +27,9 @@ DUTY = "confirm"
 LEASE_S = 600.0
 AT_ONCE = 200
 """Objects in one request for commitment, or asked for over one association."""
+
+LONGEST_WAIT_S = 6 * 3600.0
+"""An object that was not found, or an archive that did not answer, is asked for again at least so often."""
 
 WAYS = {"c_store": Way.C_FIND, "stow_rs": Way.QIDO, "folder": Way.FILE}
 
@@ -37,13 +41,19 @@ class Confirmer:
     """What confirming needs.
 
     report_wait_s: how long a report of storage commitment may take before the archive is asked by C-FIND; no object is
-    called missing before. give_up_s: how long one that does not answer, or does not find an object, is asked.
+    called missing before. give_up_s: how long one that does not answer, or does not find an object, is asked, and as
+    often as fits into that time.
     """
 
     database: Database
     destinations: Mapping[str, Destination]
     report_wait_s: float
     give_up_s: float
+
+    @property
+    def retries(self) -> Retries:
+        """How often and how late an object is asked for again; time and tries count, as in sending."""
+        return Retries(self.report_wait_s, LONGEST_WAIT_S, maximum=0, give_up_s=self.give_up_s)
 
 
 def run(confirmer: Confirmer, owner: str) -> bool:
@@ -115,26 +125,25 @@ def _look(confirmer: Confirmer, destination: Destination, sought: Sequence[Sough
 
 
 def _not_found(confirmer: Confirmer, missing: Sequence[Sought], way: Way) -> None:
-    at = confirmer.database.clock()
-    with confirmer.database.write() as session:
-        for item in missing:
-            next_at = at + confirmer.report_wait_s * 2**item.tries
-            if next_at > item.sent_at + confirmer.give_up_s:
-                reason = f"it took the object and does not have it ({way.value})"
-                confirmations.settle(session, item.delivery_id, Confirmation.REFUSED, way=way, reason=reason)
-            else:
-                confirmations.postpone(session, [replace(item, way=way)], next_at=next_at, reason="not found yet")
+    """Look again later; what is not found for too long is refused."""
+    asked = [replace(item, way=way) for item in missing]
+    reason = f"it took the object and does not have it ({way.value})"
+    _again(confirmer, asked, "not found yet", Confirmation.REFUSED, reason)
 
 
 def _later(confirmer: Confirmer, sought: Sequence[Sought], reason: str) -> None:
     """Ask again later; what nobody could be asked about for too long stays unconfirmed."""
-    at = confirmer.database.clock()
+    _again(confirmer, sought, reason, Confirmation.UNCONFIRMED, f"no answer: {reason}")
+
+
+def _again(confirmer: Confirmer, sought: Sequence[Sought], reason: str, end: Confirmation, end_reason: str) -> None:
+    """Postpone what was asked for in vain, or end it where it was asked for long enough and often enough."""
+    at, retries = confirmer.database.clock(), confirmer.retries
     with confirmer.database.write() as session:
         for item in sought:
-            next_at = at + min(confirmer.report_wait_s * 2**item.tries, 6 * 3600)
-            if next_at > item.sent_at + confirmer.give_up_s:
-                confirmations.settle(
-                    session, item.delivery_id, Confirmation.UNCONFIRMED, way=item.way, reason=f"no answer: {reason}"
-                )
+            tries = item.tries + 1
+            if retries.are_over(attempts=tries, since_s=at - item.sent_at):
+                confirmations.settle(session, item.delivery_id, end, way=item.way, reason=end_reason)
             else:
+                next_at = at + retries.delay_s(tries, together=sought[0].delivery_id)
                 confirmations.postpone(session, [item], next_at=next_at, reason=reason)

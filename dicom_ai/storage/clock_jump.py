@@ -13,6 +13,7 @@ from sqlalchemy.orm import InstrumentedAttribute, Session
 from dicom_ai.storage import duties
 from dicom_ai.storage.database import now
 from dicom_ai.storage.tables import AssociationRow, DestinationRow, JobRow, OutboxRow, SeriesRow, StudyRow
+from dicom_ai.storage.watch_tables import ConfirmationRow
 
 DAY_S = 86_400
 
@@ -29,7 +30,12 @@ LEASES: tuple[InstrumentedAttribute[Any], ...] = (
 )
 """Until when somebody has something to himself."""
 
-ENDS: tuple[InstrumentedAttribute[Any], ...] = (*LEASES, JobRow.available_at, OutboxRow.next_at)
+ENDS: tuple[InstrumentedAttribute[Any], ...] = (
+    *LEASES,
+    JobRow.available_at,
+    OutboxRow.next_at,
+    ConfirmationRow.next_at,
+)
 """When a wait ends: in the future, unless it is over."""
 
 BEGINNINGS: tuple[InstrumentedAttribute[Any], ...] = (
@@ -49,7 +55,7 @@ def went_back(session: Session, by_s: float) -> int:
     """
     at = now(session)
     changed = sum(_change(session, column, column - by_s, column > at) for column in ENDS)
-    beginnings = (*BEGINNINGS, OutboxRow.queued_at)
+    beginnings = (*BEGINNINGS, OutboxRow.queued_at, OutboxRow.sent_at)
     return changed + sum(_change(session, column, sa.literal(at), column > at) for column in beginnings)
 
 

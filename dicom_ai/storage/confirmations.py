@@ -21,7 +21,7 @@ from dicom_ai.storage.tables import OutboxRow, ResultRow, RunRow
 from dicom_ai.storage.watch_tables import ConfirmationRow
 
 LONGEST_S = 30 * 86_400
-"""What was sent longer ago is not asked for any more."""
+"""What was sent longer ago and was never asked for, is not any more."""
 
 FAILURES: Mapping[int, str] = {
     0x0110: "processing failure",
@@ -87,23 +87,22 @@ class ConfirmationStatus:
 def due(session: Session, *, known: Sequence[str], most: int) -> Sequence[Sought]:
     """Return what has to be asked for now, the oldest first. known: the destinations of the settings."""
     at = now(session)
-    query = (
+    sent = (
         sa.select(OutboxRow, ResultRow, ConfirmationRow)
         .join(ResultRow, ResultRow.id == OutboxRow.result_id)
-        .join(ConfirmationRow, ConfirmationRow.outbox_id == OutboxRow.id, isouter=True)
-        .where(
-            OutboxRow.state == OutboxState.SENT,
-            OutboxRow.sent_at > at - LONGEST_S,
-            OutboxRow.destination.in_(known),
-            sa.or_(
-                ConfirmationRow.outbox_id.is_(None),
-                sa.and_(ConfirmationRow.state == Confirmation.SENT, ConfirmationRow.next_at <= at),
-            ),
-        )
+        .where(OutboxRow.state == OutboxState.SENT, OutboxRow.destination.in_(known))
         .order_by(OutboxRow.id)
         .limit(most)
     )
-    return tuple(_sought(*row) for row in session.execute(query))
+    of_delivery = ConfirmationRow.outbox_id == OutboxRow.id
+    new = sent.join(ConfirmationRow, of_delivery, isouter=True).where(
+        ConfirmationRow.outbox_id.is_(None), OutboxRow.sent_at > at - LONGEST_S
+    )
+    again = sent.join(ConfirmationRow, of_delivery).where(
+        ConfirmationRow.state == Confirmation.SENT, ConfirmationRow.next_at <= at
+    )
+    found = [_sought(*row) for query in (new, again) for row in session.execute(query)]
+    return tuple(sorted(found, key=lambda item: item.delivery_id)[:most])
 
 
 def asked(session: Session, sought: Sequence[Sought], *, transaction_uid: str, next_at: float) -> None:
@@ -215,7 +214,7 @@ def doubtful(session: Session, *, most: int) -> Sequence[ConfirmationStatus]:
 def states(session: Session, study_uid: str) -> frozenset[Confirmation]:
     """Return which states the delivered objects of a study are in, of reports that no newer one replaced.
 
-    What was sent so long ago that nobody asks any more counts as unconfirmed.
+    What was never asked for, and sent so long ago that nobody asks any more, counts as unconfirmed.
     """
     query = (
         sa.select(ConfirmationRow.state, OutboxRow.sent_at)

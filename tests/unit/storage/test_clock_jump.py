@@ -9,6 +9,7 @@ from dicom_ai.domain.run import Request, Wanted
 from dicom_ai.storage import clock_jump, jobs, runs, studies
 from dicom_ai.storage.database import Database
 from dicom_ai.storage.tables import DestinationRow, JobRow, OutboxRow, ResultRow, SeriesRow, StudyRow
+from dicom_ai.storage.watch_tables import ConfirmationRow
 from tests.unit.storage.conftest import Clock
 from tests.unit.storage.test_studies import IMAGE
 
@@ -30,6 +31,15 @@ def work(session: Session) -> None:
     session.flush()
     session.add(OutboxRow(result_id=1, run_id=run_id, destination="pacs", **waiting))
     session.flush()
+
+
+def ask(session: Session) -> None:
+    """Let the result be sent and not found at its destination; it is asked for again in ten minutes."""
+    at = session.info["clock"]()
+    delivery = session.scalars(sa.select(OutboxRow)).one()
+    delivery.state, delivery.sent_at = "sent", at
+    times = {"next_at": at + 600, "changed_at": at}
+    session.add(ConfirmationRow(outbox_id=delivery.id, state="sent", way="c-find", tries=1, reason="", **times))
 
 
 def times(database: Database) -> dict[str, Any]:
@@ -55,6 +65,21 @@ def test_an_hour_back_every_wait_is_as_long_as_before(database: Database, clock:
         "StudyRow.last_received_at": began - HOUR_S,
         "SeriesRow.last_received_at": began - HOUR_S,
     }
+
+
+def test_an_hour_back_an_archive_is_asked_for_what_it_took_when_it_would_have_been(
+    database: Database, clock: Clock
+) -> None:
+    with database.write() as session:
+        work(session)
+        ask(session)
+    clock.advance(-HOUR_S)
+    with database.write() as session:
+        clock_jump.went_back(session, HOUR_S)
+
+    with database.read() as session:
+        assert session.scalar(sa.select(ConfirmationRow.next_at)) == clock.at + 600
+        assert session.scalar(sa.select(OutboxRow.sent_at)) == clock.at
 
 
 def test_a_year_forward_no_lease_and_no_quiet_time_is_over_and_nothing_is_given_up(
