@@ -1,6 +1,7 @@
 """One fixed colour per structure and level, told apart from its neighbours by people with any colour vision.
 
-The hues are Okabe and Ito's (Color Universal Design, 2008), ordered so that light and dark take turns along the spine.
+The hues are Okabe and Ito's (Color Universal Design, 2008), ordered, and some made darker or paler, so that light and
+dark take turns along the spine: neighbours stay apart for who sees no colour at all.
 """
 
 from types import MappingProxyType
@@ -13,17 +14,17 @@ _VERTEBRAE: tuple[Rgb, ...] = (
     (230, 159, 0),
     (0, 114, 178),
     (86, 180, 233),
-    (213, 94, 0),
-    (204, 121, 167),
-    (0, 130, 95),
+    (185, 75, 0),
+    (215, 140, 185),
+    (0, 125, 85),
 )
 _DISCS: tuple[Rgb, ...] = ((250, 250, 250), (140, 235, 235))
 
 _OF_KIND: MappingProxyType[StructureKind, Rgb] = MappingProxyType(
     {
         StructureKind.SPINAL_CORD: (240, 228, 66),
-        StructureKind.SPINAL_CANAL: (120, 120, 255),
-        StructureKind.SACRUM: (0, 130, 95),
+        StructureKind.SPINAL_CANAL: (130, 100, 255),
+        StructureKind.SACRUM: (0, 125, 85),
     }
 )
 
