@@ -32,17 +32,20 @@ PATCH = Stage2Settings(steps=240, rows=96, columns=64, slices=6)
 SCORED_PATCH = Stage2Settings(rows=160, columns=96, slices=6)
 SCORED = (("vertebra", VERTEBRA), ("disc", DISC))
 COLUMNS = ("variant", "first stage", "vertebra Dice", "vertebra worst", "disc Dice", "disc worst", "n", "minutes")
-DRAWN_ONLY, PSEUDO = "drawn cases", "drawn cases and pseudo-labels"
+DRAWN_ONLY, PSEUDO, GIVEN = "drawn cases", "drawn cases and pseudo-labels", "given weights"
 
 Answer = Callable[[Patch], torch.Tensor]
 """Gives logits or scores (B, classes, H, W, D) of a patch."""
+Variant = tuple[str, str, Answer, float]
+"""Name, how its first stage was taught, its network, seconds of its training."""
 
 
 @dataclass(frozen=True, slots=True)
 class Trial:
     """What all variants share. drawn: cases with truth. others: only their images are used. out: a folder each.
 
-    patch: of training, and the steps of each stage. scored: the patch that is scored.
+    patch: of training, and the steps of each stage. scored: the patch that is scored. given: branches that are trained
+    already; then only what the second stage adds to them is asked.
     """
 
     drawn: Sequence[Case]
@@ -51,6 +54,7 @@ class Trial:
     say: Say
     patch: Stage2Settings = PATCH
     scored: Stage2Settings = SCORED_PATCH
+    given: Sequence[DeepLabV3Plus] = ()
 
 
 def ablate(trial: Trial, unseen: Sequence[Case]) -> Report:
@@ -77,22 +81,28 @@ def split(cases: Sequence[Case]) -> tuple[list[Case], list[Case]]:
     return drawn, [case for case in volumes if case.name not in names]
 
 
-def _variants(trial: Trial) -> Iterator[tuple[str, str, Answer, float]]:
-    """Yield (name, how the first stage was taught, its network, seconds of training) of each variant."""
-    settings = trial.patch
+def _variants(trial: Trial) -> Iterator[Variant]:
+    if trial.given:
+        yield "2-D alone", GIVEN, _scores(trial.given), 0.0
+        yield from _fused(trial, trial.given, GIVEN)
+        return
     started = time.monotonic()
     image_only = replace(COMPACT_3D, encoder=replace(COMPACT_3D.encoder, in_channels=1))
-    alone = train_alone(trial.drawn, image_only, settings, trial.out / "3d-alone", say=trial.say)
+    alone = train_alone(trial.drawn, image_only, trial.patch, trial.out / "3d-alone", say=trial.say)
     yield "3-D alone", "-", lambda patch: alone(patch.image), time.monotonic() - started
     for taught, count in ((DRAWN_ONLY, 1), (PSEUDO, 2)):
         started = time.monotonic()
         branches = _first_stage(trial, count)
         yield "2-D alone", taught, _scores(branches), time.monotonic() - started
-        for attend in (False, True):
-            started = time.monotonic()
-            answer = _both(trial, branches, replace(settings, net=_fusion(branches, attend=attend)))
-            name = "2-D and 3-D with attention" if attend else "2-D and 3-D without attention"
-            yield name, taught, answer, time.monotonic() - started
+        yield from _fused(trial, branches, taught)
+
+
+def _fused(trial: Trial, branches: Sequence[DeepLabV3Plus], taught: str) -> Iterator[Variant]:
+    for attend in (False, True):
+        started = time.monotonic()
+        answer = _both(trial, branches, replace(trial.patch, net=_fusion(branches, attend=attend)))
+        name = "2-D and 3-D with attention" if attend else "2-D and 3-D without attention"
+        yield name, taught, answer, time.monotonic() - started
 
 
 def _first_stage(trial: Trial, count: int) -> list[DeepLabV3Plus]:
@@ -101,6 +111,7 @@ def _first_stage(trial: Trial, count: int) -> list[DeepLabV3Plus]:
         steps=trial.patch.steps,
         branches=count,
         bf16=True,
+        seed=trial.patch.seed,
         mean_decay=0.98,
         batches=BatchSettings(size=4, shares={"chu": 0.5, "myosegmentum": 0.5}),
     )

@@ -161,7 +161,7 @@ def _step(
     run: Stage1Run, batches: SpineBatches, pool: SpineBatches, mixer: torch.Generator, allowed: torch.Tensor
 ) -> float:
     """Make one step of every branch and return the mean supervised loss."""
-    rate = run.settings.learning_rate * _schedule(run.progress)
+    rate = run.settings.learning_rate * rate_factor(run.progress)
     image, codes = batches.draw(run.device)
     mixed = _mixed(run, pool, mixer) if run.settings.branches > 1 else None
     with _precision(run):
@@ -204,7 +204,7 @@ def _cross(run: Stage1Run, mixed: tuple[torch.Tensor, torch.Tensor, torch.Tensor
     return [cross_pseudo_loss(_forward(branch, image), seen[1 - place]) for place, branch in enumerate(run.branches)]
 
 
-def _schedule(progress: float) -> float:
+def rate_factor(progress: float) -> float:
     """Return the factor of the learning rate: a short linear rise, then half a cosine down to a hundredth."""
     if progress < WARM_SHARE:
         return 0.1 + 0.9 * progress / WARM_SHARE

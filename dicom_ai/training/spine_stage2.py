@@ -17,6 +17,7 @@ from dicom_ai.training.data.cases import Case
 from dicom_ai.training.data.spine_cases import VOLUME
 from dicom_ai.training.data.spine_classes import SACRUM, VERTEBRA, allowed_table
 from dicom_ai.training.spine_losses import partial_loss
+from dicom_ai.training.spine_stage1 import rate_factor
 
 CHECKPOINT = "stage2.pt"
 CLIP = 12.0
@@ -39,7 +40,7 @@ class Stage2Settings:
     slices: int = 8
     apart: int = 4
     batch: int = 2
-    learning_rate: float = 1e-3
+    learning_rate: float = 3e-3
     seed: int = 1
     device: str = "cpu"
 
@@ -168,6 +169,8 @@ def _train(
     rng = np.random.default_rng(settings.seed + step)
     allowed = torch.from_numpy(allowed_table()).to(settings.device)
     while step < settings.steps:
+        for group in optimiser.param_groups:
+            group["lr"] = settings.learning_rate * rate_factor(step / settings.steps)
         patch = draw(volumes[rng.integers(len(volumes))], settings, rng)
         loss = partial_loss(forward(patch), patch.codes.to(settings.device), allowed)
         optimiser.zero_grad(set_to_none=True)

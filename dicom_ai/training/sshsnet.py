@@ -29,7 +29,7 @@ from dicom_ai.nets.tri_attention import COMPACT_FUSION
 from dicom_ai.training import spine_ablations, spine_card, spine_evaluation
 from dicom_ai.training.data.cases import Case, read_header, read_pack, write_pack
 from dicom_ai.training.data.spine_batches import COLUMNS, ROWS, BatchSettings, SpineBatches
-from dicom_ai.training.data.spine_cases import VOLUME, paper_cases, read_cases
+from dicom_ai.training.data.spine_cases import SAME_PERSON, VOLUME, paper_cases, read_cases
 from dicom_ai.training.data.spine_classes import CLASSES, SCHEMES
 from dicom_ai.training.data.spine_template import template_case
 from dicom_ai.training.export import write_onnx
@@ -106,9 +106,15 @@ def ablate(request: TrainRequest, *, say: Say) -> Report:
     if request.threads:
         torch.set_num_threads(request.threads)
     held = spine_evaluation.HELD_OUT if request.held_out is None else request.held_out
+    _cases_before(request.weights, held)
     volumes = [case for case in _all_cases(request.data) if case.kind == VOLUME]
-    seen, unseen = ([case for case in volumes if (case.person in held) is out] for out in (False, True))
-    trial = spine_ablations.Trial(*spine_ablations.split(seen), request.out, say)
+    seen = [case for case in volumes if case.person not in held]
+    unseen = [case for case in volumes if case.person in held and case.name not in SAME_PERSON]
+    drawn, others = spine_ablations.split(seen)
+    trial = spine_ablations.Trial(drawn, others, request.out, say)
+    if request.weights is not None:
+        trial = replace(trial, drawn=seen, others=(), given=[_given(request.weights)])
+    trial = replace(trial, patch=replace(trial.patch, seed=request.seed))
     if request.steps:
         trial = replace(trial, patch=replace(trial.patch, steps=request.steps))
     return spine_ablations.ablate(trial, unseen)
@@ -123,6 +129,14 @@ def _cases_before(weights: Path | None, held_out: frozenset[str]) -> list[dict[s
     if overlap:
         raise ConfigError(f"{weights}: these weights have seen {', '.join(overlap)}, who are to be held out")
     return cases
+
+
+def _given(weights: Path) -> DeepLabV3Plus:
+    """Return the branch of a model folder, as it is shipped."""
+    branch = folded(DeepLabV3Plus(SETTINGS[CONFIGS[0]].net))
+    stored = initializers(read_manifest(weights).weights_of("main").path)
+    branch.load_state_dict({name: torch.from_numpy(value.astype(np.float32)) for name, value in stored.items()})
+    return branch.eval()
 
 
 def _begin(weights: Path, cases: Sequence[Case], branch: DeepLabV3Plus) -> None:

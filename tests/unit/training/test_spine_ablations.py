@@ -5,6 +5,7 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="the torch extra is not installed")
 
+from dicom_ai.nets.deeplabv3plus import COMPACT_2D, DeepLabV3Plus  # noqa: E402
 from dicom_ai.training.data.spine_classes import ABOVE, CLASSES, REST, VERTEBRA  # noqa: E402
 from dicom_ai.training.spine_ablations import COLUMNS, DRAWN, Trial, ablate, class_dice, score, split  # noqa: E402
 from dicom_ai.training.spine_stage2 import Stage2Settings  # noqa: E402
@@ -63,3 +64,20 @@ def test_every_variant_is_trained_and_scored(tmp_path):
         ("2-D and 3-D with attention", "drawn cases and pseudo-labels"),
     ]
     assert all(row["n"] == 1 for row in report.rows)
+
+
+def test_what_a_second_stage_adds_to_trained_weights_is_asked_alone(tmp_path):
+    torch.set_num_threads(1)
+    small = Stage2Settings(steps=1, rows=32, columns=32, slices=2)
+    branch = DeepLabV3Plus(COMPACT_2D).eval()
+    before = {name: value.clone() for name, value in branch.state_dict().items()}
+    trial = Trial(cases(1), (), tmp_path, lambda line: None, patch=small, scored=small, given=[branch])
+
+    report = ablate(trial, [drawn_case("chu_99")])
+
+    assert [(row["variant"], row["first stage"]) for row in report.rows] == [
+        ("2-D alone", "given weights"),
+        ("2-D and 3-D without attention", "given weights"),
+        ("2-D and 3-D with attention", "given weights"),
+    ]
+    assert all(torch.equal(value, before[name]) for name, value in branch.state_dict().items())
