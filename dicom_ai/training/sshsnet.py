@@ -133,7 +133,8 @@ def _cases_before(weights: Path | None, held_out: frozenset[str]) -> list[dict[s
 
 def _given(weights: Path) -> DeepLabV3Plus:
     """Return the branch of a model folder, as it is shipped."""
-    branch = folded(DeepLabV3Plus(SETTINGS[CONFIGS[0]].net))
+    branch = DeepLabV3Plus(SETTINGS[CONFIGS[0]].net)
+    folded(branch)
     stored = initializers(read_manifest(weights).weights_of("main").path)
     branch.load_state_dict({name: torch.from_numpy(value.astype(np.float32)) for name, value in stored.items()})
     return branch.eval()
