@@ -6,7 +6,7 @@ result equals what highdicom writes for the whole mask, and what does not fit th
 """
 
 import struct
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
 import numpy as np
 from pydicom.charset import convert_encodings
@@ -15,6 +15,7 @@ from pydicom.dataset import Dataset
 from pydicom.filebase import DicomBytesIO
 from pydicom.filewriter import write_data_element
 from pydicom.tag import Tag
+from scipy import ndimage
 
 from dicom_ai.domain.image import SourceFrame
 
@@ -29,13 +30,18 @@ _PIXEL_DATA = 0x7FE00010
 _ITEM = 0xFFFEE000
 
 
-def pairs_of(labels: np.ndarray, segments: int) -> list[Pair]:
-    """Return the segments and slices of a mask (slices, rows, columns) that have voxels together, in no order."""
-    present = [np.bincount(plane.ravel(), minlength=segments + 1) > 0 for plane in labels]
-    return [(int(number), index) for index, row in enumerate(present) for number in np.flatnonzero(row[1:]) + 1]
+def rows_of(labels: np.ndarray, segments: int) -> dict[Pair, slice]:
+    """Return the segments and slices of a mask (slices, rows, columns) that have voxels together, and in which rows."""
+    found = {}
+    for index, plane in enumerate(labels):
+        columns = np.flatnonzero(plane.any(axis=0))
+        if columns.size:
+            boxes = ndimage.find_objects(plane[:, columns[0] : columns[-1] + 1], segments)
+            found.update({(number, index): box[0] for number, box in enumerate(boxes, 1) if box is not None})
+    return found
 
 
-def chosen_pairs(pairs: Sequence[Pair]) -> list[Pair]:
+def chosen_pairs(pairs: Collection[Pair]) -> list[Pair]:
     """Return few of the pairs in which every segment and every slice occurs."""
     slices_left = {index for _, index in pairs}
     of_segment: dict[int, list[int]] = {}
@@ -52,25 +58,27 @@ def chosen_pairs(pairs: Sequence[Pair]) -> list[Pair]:
 
 
 def mask_of(labels: np.ndarray, pairs: Sequence[Pair]) -> np.ndarray:
-    """Return a mask of the same shape with one voxel for each pair, and 0 elsewhere."""
-    mask = np.zeros_like(labels)
-    planes = mask.reshape(len(labels), -1)
+    """Return a mask of as many slices with one voxel for each pair: as small as can be, for its pixels are not used."""
+    mask = np.zeros((len(labels), 1, len(pairs)), labels.dtype)
     for place, (number, index) in enumerate(pairs):
-        planes[index, place] = number
+        mask[index, 0, place] = number
     return mask
 
 
-def expanded(template: Dataset, labels: np.ndarray, pairs: Sequence[Pair], frames: Sequence[SourceFrame]) -> Dataset:
+def expanded(
+    template: Dataset, labels: np.ndarray, rows: Mapping[Pair, slice], frames: Sequence[SourceFrame]
+) -> Dataset:
     """Return the SEG of a whole mask, made from one that highdicom wrote of chosen pairs of it.
 
-    labels: the mask, (slices, rows, columns), each slice a multiple of 8 pixels. frames: where its slices come from.
+    labels: the mask, (slices, rows, columns), each slice a multiple of 8 pixels. rows: of rows_of. frames: where its
+    slices come from.
     """
     slices = {(frame.sop_instance_uid, frame.frame_number): index for index, frame in enumerate(frames)}
     by_slice, by_segment = {}, {}
     for item in template.PerFrameFunctionalGroupsSequence:
         by_slice[slices[_source_of(item)]] = item
         by_segment[int(item.SegmentIdentificationSequence[0].ReferencedSegmentNumber)] = item
-    ordered = sorted(pairs, key=lambda pair: (pair[0], _dimensions(by_slice[pair[1]])[1:]))
+    ordered = sorted(rows, key=lambda pair: (pair[0], _dimensions(by_slice[pair[1]])[1:]))
     groups = _groups(ordered, by_slice, by_segment)
     result = Dataset()
     result.update(
@@ -78,8 +86,9 @@ def expanded(template: Dataset, labels: np.ndarray, pairs: Sequence[Pair], frame
     )
     result.file_meta = template.file_meta
     result.NumberOfFrames = len(ordered)
+    result.Rows, result.Columns = labels.shape[1:]
     result[_PER_FRAME] = RawDataElement(Tag(_PER_FRAME), "SQ", len(groups), groups, 0, False, True)
-    pixels = b"".join([np.packbits(labels[index] == number, bitorder="little").tobytes() for number, index in ordered])
+    pixels = _bits(labels, [(*pair, rows[pair]) for pair in ordered])
     result[_PIXEL_DATA] = DataElement(_PIXEL_DATA, "OB", pixels + bytes(len(pixels) % 2))
     # As if it had been read: pydicom then writes the groups as they are, and parses them when somebody asks for them.
     result.set_original_encoding(False, True, convert_encodings(result.SpecificCharacterSet))
@@ -109,6 +118,19 @@ def _groups(ordered: Sequence[Pair], by_slice: Mapping[int, Dataset], by_segment
         content = before[index] + _frame_content((number, *places[index])) + after[index] + last[number]
         items.append(_item(content))
     return b"".join(items)
+
+
+def _bits(labels: np.ndarray, frames: Iterable[tuple[int, int, slice]]) -> bytes:
+    """Return the pixels of frames (segment number, index of the slice, rows that are not empty), 8 in a byte."""
+    planes = labels.reshape(len(labels), -1)
+    width = labels.shape[2]
+    empty = bytes(planes.shape[1] // 8)
+    parts = []
+    for number, index, rows in frames:
+        begin, end = rows.start * width // 8, -(-rows.stop * width // 8)
+        bits = np.packbits(planes[index, 8 * begin : 8 * end] == number, bitorder="little")
+        parts += [empty[:begin], bits.tobytes(), empty[end:]]
+    return b"".join(parts)
 
 
 def _source_of(item: Dataset) -> tuple[str, int | None]:

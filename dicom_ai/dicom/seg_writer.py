@@ -9,6 +9,7 @@ from typing import Any
 
 import highdicom as hd
 import numpy as np
+from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence as Items
 from pydicom.sr.codedict import codes
@@ -130,7 +131,7 @@ def _written(
 
     def made(content: np.ndarray) -> Dataset:
         seg = hd.seg.Segmentation(
-            source_images=[without_name(header) for header in headers],
+            source_images=[_of_size(header, content.shape[1:]) for header in headers],
             pixel_array=content,
             segment_descriptions=[_description(segment, model) for segment in mask.segments],
             content_label="AI_SEG",
@@ -153,14 +154,22 @@ def _quickly(
     binary = mask.kind["segmentation_type"] is hd.seg.SegmentationTypeValues.BINARY
     if not binary or isinstance(source.image, Radiograph) or pixels[0].size % 8:
         return None
-    pairs = seg_frames.pairs_of(pixels, len(mask.segments))
-    chosen = seg_frames.chosen_pairs(pairs)
-    if len(pairs) < 2 * len(chosen) or len({number for number, _ in pairs}) < len(mask.segments):
+    rows = seg_frames.rows_of(pixels, len(mask.segments))
+    chosen = seg_frames.chosen_pairs(rows)
+    if len(rows) < 2 * len(chosen) or len({number for number, _ in rows}) < len(mask.segments):
         return None
     template = made(seg_frames.mask_of(pixels, chosen))
     if not seg_frames.fits(template):
         return None
-    return seg_frames.expanded(template, pixels, pairs, _stored_frames(source))
+    return seg_frames.expanded(template, pixels, rows, _stored_frames(source))
+
+
+def _of_size(header: Dataset, shape: tuple[int, ...]) -> Dataset:
+    """Return the header as highdicom is given it: nameless, and of the size of the mask, which _quickly makes small."""
+    image = without_name(header)
+    for keyword, size in zip(("Rows", "Columns"), shape, strict=True):
+        image[keyword] = DataElement(keyword, "US", size)
+    return image
 
 
 def _stored_frames(source: SourceImage) -> list[SourceFrame]:
@@ -169,8 +178,7 @@ def _stored_frames(source: SourceImage) -> list[SourceFrame]:
 
 
 def _check_labels(source: SourceImage, segmentation: Segmentation) -> None:
-    grid = source.image.pixels if isinstance(source.image, Radiograph) else source.image.voxels
-    labels = segmentation.labels
+    grid, labels = _grid(source), segmentation.labels
     if labels.shape != grid.shape:
         raise ValueError(f"labels of shape {labels.shape} on an image of shape {grid.shape}")
     if [segment.number for segment in segmentation.segments] != list(range(1, len(segmentation.segments) + 1)):
@@ -182,25 +190,35 @@ def _check_labels(source: SourceImage, segmentation: Segmentation) -> None:
         raise EmptySegmentation("no voxel is labelled")
 
 
+def _grid(source: SourceImage) -> np.ndarray:
+    return source.image.pixels if isinstance(source.image, Radiograph) else source.image.voxels
+
+
 def _headers_in_order(sources: Sources, source: SourceImage) -> list[Dataset]:
     """Return the header of each source object, once, in the order of the slices."""
     wanted = list(dict.fromkeys(frame.sop_instance_uid for frame in source.frames))
-    headers = source_headers(sources, only=frozenset(wanted))
+    headers = source_headers(sources, only=frozenset(wanted), whole=wanted[0])
     missing = [uid for uid in wanted if uid not in headers]
     if missing:
         raise RejectedInput(f"{len(missing)} of {len(wanted)} source images of the segmentation are missing")
     if len(wanted) > 1 and source.frames[0].frame_number is not None:
         raise RejectedInput(f"{len(wanted)} multi-frame objects make one volume; a SEG can name only one as its source")
     ordered = [headers[uid] for uid in wanted]
-    if not isinstance(source.image, Radiograph) and source.frames[0].frame_number is None:
-        for header in ordered:
-            if not header.get("SliceThickness"):  # type 2, but a SEG must state one (PS3.3 C.7.6.16.2.1)
-                header.SliceThickness = f"{source.image.spacing_mm[0]:.6g}"
-    if isinstance(source.image, Radiograph):
-        for header in ordered:  # highdicom would copy it without a plane position, against PS3.3 A.51.5.1
-            header.pop("FrameOfReferenceUID", None)
-            header.pop("PositionReferenceIndicator", None)
+    size = _grid(source).shape[-2:]
+    if any((header.get("Rows"), header.get("Columns")) != size for header in ordered):
+        raise RejectedInput(f"source images of the segmentation are not all of {size[0]} x {size[1]} pixels, as it is")
+    _mend_source(ordered[0], source)
     return ordered
+
+
+def _mend_source(header: Dataset, source: SourceImage) -> None:
+    """Set and take away what highdicom would copy from the first image and should not, or the other way round."""
+    if isinstance(source.image, Radiograph):  # it would be copied without a plane position, against PS3.3 A.51.5.1
+        header.pop("FrameOfReferenceUID", None)
+        header.pop("PositionReferenceIndicator", None)
+    elif source.frames[0].frame_number is None and not header.get("SliceThickness"):
+        # Type 2, but a SEG must state one (PS3.3 C.7.6.16.2.1).
+        header.SliceThickness = f"{source.image.spacing_mm[0]:.6g}"
 
 
 def _in_stored_order(pixels: np.ndarray, source: SourceImage, objects: int) -> np.ndarray:

@@ -129,6 +129,13 @@ def seg_of(image: Read, *structures: Structure, folder: Path) -> tuple[Dataset, 
     return seg, ResultObject(named, str(seg.SOPClassUID), image.series.study_uid, image.series.series_uid, path)
 
 
+def without_chance(seg: Dataset) -> Dataset:
+    """Take out what is new in every SEG: the UID of its dimensions. It is changed in place."""
+    for item in (*seg.DimensionOrganizationSequence, *seg.DimensionIndexSequence):
+        item.DimensionOrganizationUID = "1.2"
+    return seg
+
+
 def report(image: Read, *findings: Finding, **options: object) -> Dataset:
     evidence = options.pop("evidence", Evidence([image.series], [image.source]))
     settings: dict = {"identity": identity(ResultKind.SR), "models": [MODEL], "complete": True}

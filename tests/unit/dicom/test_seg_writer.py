@@ -268,6 +268,21 @@ def test_a_missing_source_image_is_said(tmp_path):
         )
 
 
+def test_a_source_image_of_another_size_is_refused(tmp_path):
+    datasets = builders.mr_series()
+    image = results.read(datasets, tmp_path)
+    datasets[2].Rows, datasets[2].Columns = SHAPE[2], SHAPE[1]
+
+    with pytest.raises(RejectedInput, match="not all of 24 x 32 pixels"):
+        write_seg(
+            datasets,
+            image.source,
+            results.segmentation(image),
+            identity=results.identity(ResultKind.SEG),
+            model=results.MODEL,
+        )
+
+
 def test_structures_other_than_the_spine_keep_their_name(tmp_path):
     kidney = Structure(StructureKind.OTHER, "Left kidney", None, ("18639004", "SCT", "Left kidney"))
 
