@@ -33,6 +33,11 @@ if TYPE_CHECKING:
 @click.option("--minutes", type=click.FloatRange(0), default=0.0, help="Of the training of a fold; 0: the usual time.")
 @click.option("--steps", type=click.IntRange(0), default=0, help="Of the training of a fold; 0: the recipe's own.")
 @click.option("--config", "net", default="", help="Named configuration that the folds are trained in.")
+@click.option(
+    "--shipped",
+    is_flag=True,
+    help="With --folds: score by the weights in --models where they have seen nobody of a fold, and train the others.",
+)
 @click.option("--sources/--no-sources", default=True, help="Whether each source of data is left out once too.")
 @click.option(
     "--start-minutes",
@@ -68,6 +73,7 @@ def command(
     minutes: float,
     steps: int,
     net: str,
+    shipped: bool,
     sources: bool,
     start_minutes: float,
     out: Path,
@@ -78,7 +84,7 @@ def command(
     """Score MODEL (spinal-cord, spine-mr, spine-xray).
 
     A case that its weights have seen is refused, or marked with --seen. With --folds the weights that ship are not
-    scored: every fold trains its own without the people whom it is scored on.
+    scored: every fold trains its own without the people whom it is scored on; with --shipped only where they saw them.
     """
     from dicom_ai.inference.registry import default_models_folder
     from dicom_ai.training.folds import FoldPlan, described, evaluate_folds
@@ -95,7 +101,7 @@ def command(
         click.echo(line, err=True)
 
     if folds:
-        plan = FoldPlan(folds, out, minutes, steps, net, start_minutes=start_minutes, sources=sources)
+        plan = FoldPlan(folds, out, minutes, steps, net, start_minutes=start_minutes, sources=sources, shipped=shipped)
         report = evaluate_folds(chosen, request, plan, say=say)
         if card and describe_folds is not None:
             describe_folds(folder / model, report, trained=described(plan, request))

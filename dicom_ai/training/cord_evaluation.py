@@ -27,8 +27,8 @@ from dicom_ai.training.data import lumbar_cords
 from dicom_ai.training.data.cord_cases import HELD_OUT_PEOPLE
 from dicom_ai.training.recipes import EvaluateRequest, Fold, Report, Say, progress_line
 
-SEEN_FILE = "training_cases.json"
-"""Beside the weights: what they were trained on, {"cases": [{"name", "person", "digest"}, ...]}."""
+SEEN_FILE, TRAINING_FILE = "training_cases.json", "training.json"
+"""Beside the weights: what they were trained on, {"cases": [{"name", "person", "digest"}, ...]}; and how."""
 
 COLUMNS = (
     *("group", "image", "person", "seen", "found", "score", "dice", "soft_dice"),
@@ -77,7 +77,7 @@ def evaluate(request: EvaluateRequest, *, model: str, say: Say) -> Report:
     rows = []
     for make in _items(request.data):
         item = make()
-        if request.only is not None and item.person not in request.only and item.group == "manual mask":
+        if request.only is not None and item.person not in request.only:
             continue
         if item.person in seen and not request.seen:
             say(f"{item.name}: refused, the weights were trained on {item.person}")
@@ -85,8 +85,13 @@ def evaluate(request: EvaluateRequest, *, model: str, say: Say) -> Report:
         row = _scored(predictor, item)
         rows.append(row | {"seen": item.person in seen})
         say(progress_line(row, COLUMNS))
-    notes = (_name_of(predictor), *summary(rows), *contrast_agreement(predictor, request.data))
-    return Report(COLUMNS, tuple(rows), notes)
+    about = [_name_of(predictor, request.models / model)]
+    same = SAME_NECK[0].split("_")[0]
+    if request.only is None or same in request.only:
+        about += [
+            f"{line}{'; seen in training' * (same in seen)}" for line in contrast_agreement(predictor, request.data)
+        ]
+    return Report(COLUMNS, tuple(rows), (*about, *summary(rows)), tuple(about))
 
 
 def contrast_agreement(predictor: Predictor, data: Path) -> tuple[str, ...]:
@@ -232,32 +237,50 @@ def folds(data: Path) -> tuple[Fold, ...]:
 
 def summary(rows: Sequence[dict[str, Any]]) -> tuple[str, ...]:
     """Return mean Dice of unseen necks and formula necks, what was found where no cord is, and what was refused."""
-    without = [row for row in rows if row["group"] == "no cord"]
+    return (*_means(rows), *_found_where_none_is(rows), *_refused(rows))
+
+
+def _found_where_none_is(rows: Sequence[dict[str, Any]]) -> Iterator[str]:
+    without = [row["found"] for row in rows if row["group"] == "no cord"]
+    if without:
+        yield f"no cord: found in {sum(without)} of {len(without)} images where there is none"
+    whole = [row["found"] for row in rows if row["group"] == NONE_VISIBLE]
+    if whole:
+        yield (
+            f"whole lumbar images in which no cord is visible: found in {sum(whole)} of {len(whole)} "
+            "(training/data/lumbar_cords.csv; their top is T12 or L1)"
+        )
+
+
+def _refused(rows: Sequence[dict[str, Any]]) -> Iterator[str]:
     necks = [row for row in rows if row["group"] == "manual mask"]
-    return (
-        *_means(rows),
-        f"no cord: found in {sum(row['found'] for row in without)} of {len(without)} images where there is none",
-        f"whole lumbar images in which no cord is visible: found in "
-        f"{sum(row['found'] for row in rows if row['group'] == NONE_VISIBLE)} of "
-        f"{sum(row['group'] == NONE_VISIBLE for row in rows)} (training/data/lumbar_cords.csv; their top is T12 or L1)",
-        f"necks with a manual mask: refused {sum(not row['found'] for row in necks)} of {len(necks)}; "
-        f"{len({row['person'] for row in necks})} people",
+    yield (
+        f"necks with a manual mask: refused {sum(not row['found'] for row in necks)} of {len(necks)}; {_people(necks)}"
     )
 
 
-def _name_of(predictor: Predictor) -> str:
+def _people(rows: Sequence[dict[str, Any]]) -> str:
+    count = len({row["person"] for row in rows})
+    return f"{count} {'person' if count == 1 else 'people'}"
+
+
+def _name_of(predictor: Predictor, folder: Path) -> str:
     reference = predictor.reference
-    return f"{reference.name} {reference.version}, weights {reference.digest[:12]}, {reference.device}"
+    steps = json.loads((folder / TRAINING_FILE).read_text(encoding="utf-8"))["steps"]
+    return f"{reference.name} {reference.version}, weights {reference.digest[:12]} of {steps} steps, {reference.device}"
 
 
 def _means(rows: Sequence[dict[str, Any]]) -> Iterator[str]:
     for group in ("manual mask", "formula"):
         unseen = [row for row in rows if row["group"] == group and not row["seen"]]
         if unseen:
-            people = len({row["person"] for row in unseen})
-            who = f"{people} {'person' if people == 1 else 'people'}" if group == "manual mask" else "invented"
+            who = _people(unseen) if group == "manual mask" else "invented"
             mean, worst = fmean(row["dice"] for row in unseen), min(unseen, key=lambda row: row["dice"])
             yield (
                 f"{group}, unseen ({who}): mean Dice {mean:.3f} over {len(unseen)} images, "
                 f"worst {worst['dice']:.3f} ({worst['image']})"
             )
+        of_person = {row["person"]: [one for one in unseen if one["person"] == row["person"]] for row in unseen}
+        if group == "manual mask" and len(of_person) > 1:
+            each = [f"{name} {fmean(row['dice'] for row in own):.3f} ({len(own)})" for name, own in of_person.items()]
+            yield f"{group}, unseen, by person (images): mean Dice {', '.join(each)}"

@@ -81,11 +81,15 @@ class Fold:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """A table of scores: rows have the keys of columns; a value is None where it does not apply. notes: below it."""
+    """A table of scores: rows have the keys of columns; a value is None where it does not apply. notes: below it.
+
+    about: those of the notes that tell of these very weights, and that means over several folds cannot say.
+    """
 
     columns: tuple[str, ...]
     rows: tuple[dict[str, Any], ...] = field(repr=False)
     notes: tuple[str, ...] = ()
+    about: tuple[str, ...] = ()
 
 
 def progress_line(row: Mapping[str, Any], columns: Sequence[str]) -> str:
@@ -121,7 +125,8 @@ class Recipe(Protocol):
         """Write metrics.json and MODEL_CARD.md of a model folder from a report."""
 
     # A recipe whose card also tells of its folds has describe_folds(folder, report, *, trained), one with variants to
-    # compare has ablate(request, *, say); the commands ask with hasattr.
+    # compare has ablate(request, *, say), one whose shipped weights can stand for a fold has seen_people(models); the
+    # commands ask with hasattr.
 
 
 def recipe(model: str) -> Recipe:

@@ -33,7 +33,7 @@ MODEL = "spinal-cord"
 CONFIGS = tuple(NETS)
 STEPS = 5400
 """Of the shipped weights."""
-ABLATION_STEPS = 400
+ABLATION_STEPS = 800
 LEARNING_RATE, AVERAGE, LOSS = 1e-3, 0.998, entropy_and_dice
 PACK, SETTINGS, HISTORY = "cord_cases.npz", "recipe.json", "history.json"
 
@@ -78,10 +78,11 @@ def train(request: TrainRequest, *, say: Say) -> None:
 
 
 def ablate(request: TrainRequest, *, say: Say) -> Report:
-    """Train small variants (target, loss, contrasts) on the same cases and compare them."""
-    pack = _packed(request, say)
+    """Train small variants (target, loss, contrasts) on the same cases, each from two seeds, and compare them."""
+    seeds = range(request.seed, request.seed + cord_ablations.SEEDS)
+    steps = request.steps or ABLATION_STEPS
     return cord_ablations.ablate(
-        pack, request.out, steps=request.steps or ABLATION_STEPS, threads=request.threads, say=say
+        cord_ablations.Trial(_packed(request, say), request.out, steps, request.threads, tuple(seeds)), say=say
     )
 
 
@@ -125,6 +126,11 @@ def folds(data: Path, count: int) -> tuple[Fold, ...]:
     return cord_evaluation.folds(data)
 
 
+def seen_people(models: Path) -> frozenset[str]:
+    """Return whom the weights in a folder of models have seen."""
+    return cord_evaluation.seen_people(models / MODEL)
+
+
 def summary(rows: Sequence[dict[str, Any]]) -> tuple[str, ...]:
     """Return the means of a table of scores."""
     return cord_evaluation.summary(rows)
@@ -133,6 +139,12 @@ def summary(rows: Sequence[dict[str, Any]]) -> tuple[str, ...]:
 def describe(folder: Path, report: Report) -> None:
     """Write metrics.json and the card of the model folder."""
     cord_card.write_metrics(folder, report)
+    cord_card.write_card(folder)
+
+
+def describe_folds(folder: Path, report: Report, *, trained: str) -> None:
+    """Write folds.json and the card of the model folder. trained: how the weights of the folds came about."""
+    cord_card.write_folds(folder, report, trained=trained)
     cord_card.write_card(folder)
 
 

@@ -6,6 +6,7 @@ import pytest
 
 pytest.importorskip("torch", reason="the extra [train] is not installed")
 
+from dicom_ai.errors import ConfigError
 from dicom_ai.training import cord_evaluation, spine_evaluation
 from dicom_ai.training.folds import FoldPlan, described, evaluate_folds
 from dicom_ai.training.recipes import SOURCE_LEFT_OUT, EvaluateRequest, Fold, Report
@@ -105,6 +106,57 @@ def test_folds_go_on_from_a_start_that_has_seen_nobody_who_is_scored(tmp_path):
     assert again.trained == []
 
 
+class Shipping(Remembering):
+    """Weights that ship and have seen a and c."""
+
+    def seen_people(self, models):
+        return frozenset(json.loads((models / "seen").read_text()))
+
+    def evaluate(self, request, *, say):
+        report = super().evaluate(request, say=say)
+        return Report(report.columns, report.rows, about=(f"weights in {request.models.name}",))
+
+
+def test_shipped_weights_stand_for_the_folds_whose_people_they_never_saw(tmp_path):
+    recipe, said = Shipping(), []
+    shipped = tmp_path / "shipped"
+    shipped.mkdir()
+    (shipped / "seen").write_text(json.dumps(["a", "c"]))
+
+    report = evaluate_folds(
+        recipe,
+        EvaluateRequest(tmp_path, shipped),
+        FoldPlan(2, tmp_path / "folds", minutes=3, shipped=True),
+        say=said.append,
+    )
+
+    assert recipe.trained == [frozenset("ac")]
+    assert {(row["person"], row["fold"]) for row in report.rows} == {
+        ("a", "fold-1"),
+        ("b", "fold-2"),
+        ("c", "fold-1"),
+        ("d", "fold-2"),
+    }
+    assert said[0].startswith("1 trainings, 3 minutes each, 3 in all")
+    assert "fold-2: scored on b, d, by the shipped weights" in said
+    assert report.notes == ("fold-1: weights in models", "fold-2: weights in shipped", "by person: mean over 4")
+
+
+def test_no_fold_is_left_to_weights_of_which_nobody_says_whom_they_have_seen(tmp_path):
+    with pytest.raises(ConfigError, match="does not say whom"):
+        scored(Remembering(), tmp_path, shipped=True)
+
+
+def test_a_model_that_lies_in_a_fold_is_scored_and_not_trained_again(tmp_path):
+    first = scored(Remembering(), tmp_path)
+    for report in (tmp_path / "folds").glob("*/report.json"):
+        report.unlink()
+    again = Remembering()
+
+    assert scored(again, tmp_path) == first
+    assert again.trained == []
+
+
 def test_a_source_need_not_be_left_out(tmp_path):
     class WithSource(Remembering):
         def folds(self, data, count):
@@ -124,6 +176,9 @@ def test_a_card_says_how_the_folds_came_about(tmp_path):
     assert described(FoldPlan(2, tmp_path, 13, config="small", start_minutes=10), request) == (
         "every fold trained its own for 13 minutes (`--config small`), beginning with weights of 10 minutes that had "
         "seen nobody who is scored, and every 4th slice was scored"
+    )
+    assert described(FoldPlan(2, tmp_path, minutes=90, shipped=True), EvaluateRequest(tmp_path, tmp_path)) == (
+        "every fold that the shipped weights have seen trained its own for 90 minutes, beginning with nothing"
     )
     assert described(FoldPlan(2, tmp_path, steps=300), EvaluateRequest(tmp_path, tmp_path)) == (
         "every fold trained its own for 300 steps, beginning with nothing"
