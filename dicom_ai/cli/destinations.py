@@ -197,8 +197,8 @@ def roll_back(version: int, config: Path | None, who: str, why: str) -> None:
 
 def _entry(app: "App", item: "DestinationSettings") -> dict[str, Any]:
     """Return a destination for a script, without secrets."""
-    from dicom_ai.pipeline.neighbours import SECRET
     from dicom_ai.storage import traffic
+    from dicom_ai.storage.neighbours import SECRET
 
     with app.database.read() as session:
         found = traffic.of_destination(session, item.name)

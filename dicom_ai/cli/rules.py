@@ -119,6 +119,7 @@ def turn(name: str, state: str, config: Path | None, **wish: Any) -> None:
 
     with _node(config) as app:
         made = _wish(wish)
+        saved: StoredRules | None
         if state != "on" and not made.only_try:
             with app.database.write() as session:
                 saved = rules.turn(session, name, state, author=made.who, why=made.why)

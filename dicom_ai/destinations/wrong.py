@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from dicom_ai.destinations import c_store, folder, stow_rs
 from dicom_ai.destinations.delivery import number, refuse_unknown, text
@@ -35,6 +36,8 @@ def _c_store(destination: Destination) -> None:
 def _stow_rs(destination: Destination) -> None:
     refuse_unknown(destination, stow_rs.PARAMETERS)
     stow_rs.refuse_wrong(destination)
+    if "@" in urlsplit(text(destination, "url")).netloc:  # it would be shown wherever the address is, and is not sent
+        raise _wrong(destination, "url", "it holds a log-in: give that as parameter authorization")
     if not text(destination, "authorization", "").isprintable():
         raise _wrong(destination, "authorization", "it is one line of letters")
     _refuse_no_time(destination, frozenset({"timeout_s"}))

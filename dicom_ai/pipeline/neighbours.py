@@ -22,13 +22,10 @@ from dicom_ai.errors import ConfigError, Unavailable
 from dicom_ai.sections import DestinationSettings, Neighbours, Peer
 from dicom_ai.storage import neighbours, traffic
 from dicom_ai.storage.database import Database, Session
-from dicom_ai.storage.neighbours import StoredNeighbours
+from dicom_ai.storage.neighbours import SECRET, StoredNeighbours
 
 TAKEN_UP_S = 2.0
 """So long after a change every process works with it."""
-
-SECRET = frozenset({"authorization"})
-"""Parameters whose values are never shown."""
 
 Parameter = str | int | float | bool
 Waiting = Literal["keep", "give-up"]
@@ -218,11 +215,18 @@ def remove_peer(session: Session, home: Home, ae_title: str, change: Change) -> 
 
 
 def roll_back(session: Session, home: Home, number: int, change: Change) -> StoredNeighbours:
-    """Make an older version the newest; 0: what the settings file says now. Raises ConfigError."""
+    """Make an older version the newest, with the secrets of today. Raises ConfigError.
+
+    number: 0 for what the settings file says now.
+    """
     _newest(session, home, change)
-    wanted = home.file if number == 0 else neighbours.version(session, number).neighbours
-    done = "as the settings file has them now" if number == 0 else f"rolled back to version {number}"
-    return _save(session, home, wanted, change, done=done)
+    if number == 0:
+        return _save(session, home, home.file, change, done="as the settings file has them now")
+    older = neighbours.version(session, number)
+    done = f"rolled back to version {number}"
+    if older.without_secret:
+        done += f"; enter the authorization of {', '.join(older.without_secret)} again"
+    return _save(session, home, older.neighbours, change, done=done)
 
 
 def try_destination(database: Database, destination: Destination, kind: TrialKind, *, who: str) -> Sequence[Said]:

@@ -106,6 +106,7 @@ def _sqlite_engine(url: str) -> sa.Engine:
         cursor.execute("PRAGMA synchronous=FULL")  # an acknowledged image must survive a power cut
         cursor.execute(f"PRAGMA busy_timeout={BUSY_TIMEOUT_S * 1000}")
         cursor.execute("PRAGMA foreign_keys=ON")
+        cursor.execute("PRAGMA secure_delete=ON")  # a secret that was changed is overwritten, as Debian's SQLite does
         cursor.close()
 
     @sa.event.listens_for(engine, "begin")

@@ -11,7 +11,10 @@ from dicom_ai.storage.tables import NAME, WORD, Table
 
 
 class NeighbourVersionRow(Table):
-    """One version of all destinations and peers: who saved it, when, and both as the settings file would hold them."""
+    """One version of all destinations and peers: who saved it, when, and both as the settings file would hold them.
+
+    A secret parameter is null there: it lies in SecretRow.
+    """
 
     __tablename__ = "neighbour_versions"
     version: Mapped[int] = mapped_column(primary_key=True)
@@ -19,6 +22,15 @@ class NeighbourVersionRow(Table):
     author: Mapped[str]
     note: Mapped[str]
     content: Mapped[dict[str, Any]]
+
+
+class SecretRow(Table):
+    """What a destination is reached with and nobody is shown: the value in force; no earlier one is kept."""
+
+    __tablename__ = "destination_secrets"
+    destination: Mapped[str] = mapped_column(NAME, primary_key=True)
+    parameter: Mapped[str] = mapped_column(NAME, primary_key=True)
+    value: Mapped[str]
 
 
 class TrialRow(Table):

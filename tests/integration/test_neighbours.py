@@ -19,6 +19,7 @@ from dicom_ai.storage import models_off, schema, traffic
 from dicom_ai.storage import neighbours as stored_neighbours
 from dicom_ai.storage.database import Database
 from tests.integration.servers import postgres
+from tests.unit.storage.old_secrets import NEW, contents, keep_old_versions
 
 ADA = Change("ada")
 
@@ -88,8 +89,15 @@ def test_versions_trials_and_models_that_are_off_are_kept_in_postgresql_too() ->
             waiting = traffic.of_destination(session, "shelf").waiting
             met = versions_of_models.compare(session, "cord", "cord-new").studies
         schema.downgrade(database, to="0015")
+        schema.upgrade(database)
+        keep_old_versions(database)
+        schema.upgrade(database)
+        upgraded = contents(database)
+        with database.read() as session:
+            secret = stored_neighbours.in_force(session, file).neighbours.destinations[0].parameters["authorization"]
         database.close()
 
     assert (empty, versions, off, waiting, met) == (["PACS"], [2, 1], ["cord"], 0, ())
     assert [one.ok for one in said] == [False]
     assert tried["store"].said[0][:2] == (False, said[0].says)
+    assert (secret, "Bearer" in upgraded) == (NEW, False)

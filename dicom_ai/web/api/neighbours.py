@@ -11,12 +11,12 @@ from dicom_ai.destinations.trials import TrialKind
 from dicom_ai.errors import ModelError
 from dicom_ai.inference.installed import Installed, installed, look
 from dicom_ai.pipeline import neighbours, versions_of_models
-from dicom_ai.pipeline.neighbours import SECRET, Change, Waiting
+from dicom_ai.pipeline.neighbours import Change, Waiting
 from dicom_ai.sections import DestinationSettings
 from dicom_ai.storage import callers, model_runs, models_off, signs, traffic
 from dicom_ai.storage import neighbours as stored_neighbours
 from dicom_ai.storage.database import Session
-from dicom_ai.storage.neighbours import StoredNeighbours
+from dicom_ai.storage.neighbours import SECRET, StoredNeighbours
 from dicom_ai.web.api.access import ADMINISTRATOR, OPERATOR, VIEWER, ApiCall, Call, Calling, Name, Text, Version, found
 
 Parameter = str | int | float | bool

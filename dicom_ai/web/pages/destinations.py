@@ -12,12 +12,12 @@ from dicom_ai.destinations.trials import TrialKind, forms_of
 from dicom_ai.domain.destination import Destination
 from dicom_ai.errors import ConfigError
 from dicom_ai.pipeline import neighbours
-from dicom_ai.pipeline.neighbours import SECRET, Change, Waiting
+from dicom_ai.pipeline.neighbours import Change, Waiting
 from dicom_ai.sections import DestinationSettings, Neighbours
 from dicom_ai.storage import browse, pauses, rules, traffic, worklist
 from dicom_ai.storage import neighbours as stored_neighbours
 from dicom_ai.storage.database import Session, now
-from dicom_ai.storage.neighbours import StoredNeighbours
+from dicom_ai.storage.neighbours import SECRET, StoredNeighbours
 from dicom_ai.storage.pauses import Pause, PauseKind, Subject
 from dicom_ai.web.pages import destinations_form
 from dicom_ai.web.reasons import plain

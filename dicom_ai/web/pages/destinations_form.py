@@ -12,8 +12,8 @@ from starlette.datastructures import FormData
 from dicom_ai.destinations.identity import Check
 from dicom_ai.domain.output import OUTPUTS, Output
 from dicom_ai.errors import ConfigError
-from dicom_ai.pipeline.neighbours import SECRET
 from dicom_ai.sections import DestinationSettings
+from dicom_ai.storage.neighbours import SECRET
 
 KINDS: Mapping[str, str] = {"c_store": "by C-STORE", "stow_rs": "by DICOMweb (STOW-RS)", "folder": "into a folder"}
 """Kind of destination -> how results get there, in words."""

@@ -83,6 +83,61 @@ def test_a_secret_stands_in_no_note(session: Session) -> None:
     assert "Bearer" not in str([event.detail for event in audit.events(session)])
 
 
+WEB = {"url": "https://pacs.example/dicom-web"}
+
+
+def stow_rs(authorization: str, url: str = WEB["url"]) -> DestinationSettings:
+    return DestinationSettings(
+        name="web",
+        kind="stow_rs",
+        parameters={"url": url} | ({"authorization": authorization} if authorization else {}),
+    )
+
+
+def in_force(session: Session) -> dict[str, Any]:
+    (web,) = [item for item in stored.in_force(session, FILE).neighbours.destinations if item.name == "web"]
+    return web.parameters
+
+
+def test_a_version_holds_no_secret_and_an_older_one_comes_back_with_that_of_today(session: Session) -> None:
+    neighbours.add_destination(session, HOME, stow_rs("Bearer one"), ADA)
+    neighbours.change_destination(session, HOME, stow_rs("Bearer two"), ADA)
+    neighbours.change_destination(session, HOME, stow_rs("Bearer two", "https://other.example"), ADA)
+    neighbours.roll_back(session, HOME, 2, ADA)
+
+    assert in_force(session) == {"url": WEB["url"], "authorization": "Bearer two"}
+    assert "Bearer" not in str(session.execute(sa.text("SELECT content FROM neighbour_versions")).all())
+    assert session.execute(sa.text("SELECT value FROM destination_secrets")).scalars().all() == ["Bearer two"]
+
+
+def test_a_secret_goes_with_its_destination_and_must_be_entered_again(session: Session) -> None:
+    neighbours.add_destination(session, HOME, stow_rs("Bearer one"), ADA)
+    neighbours.remove_destination(session, HOME, "web", ADA)
+    kept = session.execute(sa.text("SELECT value FROM destination_secrets")).all()
+    back = neighbours.roll_back(session, HOME, 2, ADA)
+
+    assert kept == []
+    assert in_force(session) == WEB
+    assert back.note == "rolled back to version 2; enter the authorization of web again; the archive moved"
+
+
+def test_a_version_from_before_the_secret_comes_back_without_one(session: Session) -> None:
+    neighbours.add_destination(session, HOME, stow_rs(""), ADA)
+    neighbours.change_destination(session, HOME, stow_rs("Bearer one"), ADA)
+    back = neighbours.roll_back(session, HOME, 2, ADA)
+
+    assert in_force(session) == WEB
+    assert back.note == "rolled back to version 2; the archive moved"
+
+
+def test_a_secret_of_the_settings_file_is_in_force_after_the_first_change_and_in_no_version(session: Session) -> None:
+    home = Home(Neighbours(destinations=(stow_rs("Bearer of the file"),)))
+    neighbours.add_peer(session, home, Peer(ae_title="CT1"), ADA)
+
+    assert in_force(session)["authorization"] == "Bearer of the file"
+    assert "Bearer" not in str(session.execute(sa.text("SELECT content FROM neighbour_versions")).all())
+
+
 @pytest.mark.parametrize(
     ("kind", "parameters", "problem"),
     [
@@ -100,6 +155,7 @@ def test_a_secret_stands_in_no_note(session: Session) -> None:
         ("c_store", PACS | {"tls": True, "authorities": "/no/such.pem"}, "TLS files cannot be used"),
         ("stow_rs", {"url": "ftp://pacs.example"}, "neither http nor https"),
         ("stow_rs", {"url": "http://pacs.example", "authorization": "Bearer\r\nX: y"}, "one line"),
+        ("stow_rs", {"url": "https://ada:secret@pacs.example"}, "holds a log-in: give that as parameter authorization"),
         ("folder", {"folder": "results"}, "must begin with /"),
         ("folder", {}, "parameter folder is missing"),
     ],
