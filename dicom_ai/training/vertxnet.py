@@ -35,7 +35,14 @@ from dicom_ai.nets.unet2d import CONFIGS as NETS
 from dicom_ai.nets.unet2d import UNet2d
 from dicom_ai.training import curve, loop, vertxnet_card, vertxnet_evaluation
 from dicom_ai.training.data.batches import MakeBatch, batches
-from dicom_ai.training.data.xray_cases import film_names, held_out_names, read_films, read_packed, write_films
+from dicom_ai.training.data.xray_cases import (
+    film_names,
+    held_out_names,
+    read_films,
+    read_packed,
+    with_refined_outlines,
+    write_films,
+)
 from dicom_ai.training.data.xray_phantom import phantom_film
 from dicom_ai.training.data.xray_synthesis import TARGETS, Bank, View, ViewConfig, draw_view, targets
 from dicom_ai.training.export import write_onnx
@@ -245,7 +252,7 @@ def _packed(request: TrainRequest, held_out: frozenset[str], say: Say) -> Path:
     if not pack.exists():
         say(f"packing the films of {request.data}")
         films = read_films(request.data / "radiographs")
-        kept = [film for film in films if film.name not in held_out]
+        kept = [with_refined_outlines(film) for film in films if film.name not in held_out]
         made = [] if any(film.levels for film in kept) else [phantom_film(number) for number in range(PHANTOMS)]
         write_films(pack, kept + made)
     return pack
@@ -312,7 +319,7 @@ def train_detector(
     folder = out / DETECTOR
     unet = loop.averaged_weights(out) if (out / loop.CHECKPOINT).exists() else None
     net = new_detector(recipe, unet)
-    if weights is not None:
+    if weights is not None and (weights / f"{DETECTOR}.onnx").is_file():
         _given(net, weights)
     training = _begun(net, config, folder)
     loss = partial(detector_loss, net, mixed=config.mixed)

@@ -1,7 +1,7 @@
 """What teaches the Mask R-CNN: targets of a view, and the five losses of He et al. 2017.
 
-A target is a table (MOST, 9) of numbers: class in nets.maskrcnn.CLASSES (0: an empty row) and the four corners of the
-vertebra, (column, row). Masks are not drawn: the corners tell how much of each cell of a box a vertebra covers.
+A target is a table (MOST, COLUMNS) of numbers: class in nets.maskrcnn.CLASSES (0: an empty row) and the outline of the
+vertebra, (column, row). Masks are not drawn: the outline tells how much of each cell of a box a vertebra covers.
 """
 
 import numpy as np
@@ -12,10 +12,11 @@ from torch import Tensor
 from dicom_ai.inference.maskrcnn import BOX_WEIGHTS, proposals
 from dicom_ai.nets.maskrcnn import BOX_BINS, CLASSES, MASK_BINS, MASK_SIZE, MaskRCNN, anchors_of
 from dicom_ai.nets.maskrcnn_ops import deltas_to, moved, overlaps, roi_align
+from dicom_ai.training.data.xray_outlines import POINTS
 from dicom_ai.training.data.xray_synthesis import View
 
-MOST = 26
-"""Rows of a target: more vertebrae than a spine has from C2 to S1."""
+MOST, COLUMNS = 26, 1 + 2 * POINTS
+"""Of a target: more rows than a spine has vertebrae from C2 to S1."""
 SEEN, LEAST_SIDE_PX = 0.5, 5.0
 """A vertebra is a target where at least this share of its box lies in the view, and as large."""
 
@@ -27,23 +28,26 @@ _BETA = 1 / 9
 
 
 def target_of(view: View) -> np.ndarray:
-    """Return the target of a view, float32 (MOST, 9)."""
+    """Return the target of a view, float32 (MOST, COLUMNS)."""
     rows, columns = view.image.shape[1:]
-    table = np.zeros((MOST, 9), np.float32)
+    table = np.zeros((MOST, COLUMNS), np.float32)
     number = 0
-    for level, corners in zip(view.levels, view.corners, strict=True):
-        low, high = corners.min(axis=0), corners.max(axis=0)
+    for level, outline in zip(view.levels, view.outlines, strict=True):
+        low, high = outline.min(axis=0), outline.max(axis=0)
         shown = np.clip(high, 0, (columns, rows)) - np.clip(low, 0, (columns, rows))
         if shown.min() < LEAST_SIDE_PX or np.prod(shown) < SEEN * np.prod(high - low):
             continue
         kind = CLASSES.index(level) if level in CLASSES else 1
-        table[number] = [kind, *corners.reshape(-1)]
+        table[number] = [kind, *outline.reshape(-1)]
         number += 1
     return table
 
 
 def detector_loss(net: MaskRCNN, answers: tuple[Tensor, ...], targets: Tensor, *, mixed: bool = False) -> Tensor:
-    """Return the sum of the five losses. answers: of net(images). targets: (B, MOST, 9). mixed: heads in bfloat16."""
+    """Return the sum of the five losses. answers: of net(images). targets: (B, MOST, COLUMNS).
+
+    mixed: heads in bfloat16.
+    """
     objectness, deltas, *levels = answers
     rows, columns = levels[0].shape[2] * 4, levels[0].shape[3] * 4
     places = anchors_of(net.config, (rows, columns)).to(objectness.device)
@@ -65,29 +69,38 @@ def detector_loss(net: MaskRCNN, answers: tuple[Tensor, ...], targets: Tensor, *
 
 
 def boxes_of(table: Tensor, shape: tuple[int, int]) -> Tensor:
-    """Return the boxes (n, 4) around the corners of a target's rows, cut off at the edges of the view."""
-    corners = table[:, 1:].reshape(-1, 4, 2)
-    limit = corners.new_tensor([shape[1], shape[0]])
+    """Return the boxes (n, 4) around the outlines of a target's rows, cut off at the edges of the view."""
+    outlines = table[:, 1:].reshape(-1, POINTS, 2)
+    limit = outlines.new_tensor([shape[1], shape[0]])
     if not len(table):
         return table.new_zeros(0, 4)
-    low, high = corners.amin(dim=1), corners.amax(dim=1)
+    low, high = outlines.amin(dim=1), outlines.amax(dim=1)
     return torch.cat([torch.minimum(low.clamp(min=0), limit), torch.minimum(high.clamp(min=0), limit)], dim=1)
 
 
-def covered(corners: Tensor, boxes: Tensor, size: int = MASK_SIZE) -> Tensor:
-    """Return how much of each cell of boxes (n, 4) quadrilaterals (n, 4, 2) cover, (n, size, size)."""
+def covered(outlines: Tensor, boxes: Tensor, size: int = MASK_SIZE) -> Tensor:
+    """Return how much of each cell of boxes (n, 4) outlines (n, POINTS, 2) cover, (n, size, size).
+
+    As data.xray_outlines.paint_outline: seen from its middle, the edge of an outline that lies behind a cell decides.
+    """
     steps = (torch.arange(size, device=boxes.device) + 0.5) / size
     x = boxes[:, :1] + steps * (boxes[:, 2:3] - boxes[:, :1])  # (n, size)
     y = boxes[:, 1:2] + steps * (boxes[:, 3:] - boxes[:, 1:2])
-    following = corners.roll(-1, dims=1)
-    edges = following - corners  # (n, 4, 2)
-    turn = torch.sign((corners[..., 0] * following[..., 1] - following[..., 0] * corners[..., 1]).sum(dim=1))
-    length = edges.norm(dim=2).clamp(min=1e-6)
-    down = edges[:, :, None, None, 0] * (y[:, None, :, None] - corners[:, :, None, None, 1])
-    across = edges[:, :, None, None, 1] * (x[:, None, None, :] - corners[:, :, None, None, 0])
-    distance = (down - across) / length[:, :, None, None] * turn[:, None, None, None]
+    middle = outlines.mean(dim=1)
+    around = outlines - middle[:, None]
+    angles, order = torch.atan2(around[..., 1], around[..., 0]).sort(dim=1)
+    around = around.gather(1, order[..., None].expand_as(around))
+    edges = around.roll(-1, dims=1) - around  # (n, POINTS, 2)
+    normals = torch.stack([edges[..., 1], -edges[..., 0]], dim=-1)
+    normals = normals / normals.norm(dim=2, keepdim=True).clamp(min=1e-6)
+    reach = (normals * around).sum(dim=2)
+    down = (y - middle[:, 1:])[:, :, None].expand(-1, -1, size).flatten(1)  # (n, size * size)
+    across = (x - middle[:, :1])[:, None, :].expand(-1, size, -1).flatten(1)
+    edge = (torch.searchsorted(angles, torch.atan2(down, across)) - 1) % outlines.shape[1]
+    facing = normals.gather(1, edge[..., None].expand(-1, -1, 2))
+    distance = reach.gather(1, edge) - facing[..., 0] * across - facing[..., 1] * down
     cell = ((boxes[:, 2:] - boxes[:, :2]) / size).mean(dim=1).clamp(min=1e-6)
-    return (distance.amin(dim=1) / cell[:, None, None] + 0.5).clamp(0, 1)
+    return (distance / cell[:, None] + 0.5).clamp(0, 1).unflatten(1, (size, size))
 
 
 def _proposal_loss(logits: Tensor, deltas: Tensor, places: Tensor, truth: Tensor) -> Tensor:
@@ -128,11 +141,11 @@ def _box_losses(net: MaskRCNN, maps: list[Tensor], boxes: Tensor, table: Tensor,
     held = pooled(maps, boxes[yes], MASK_BINS)
     with torch.autocast(boxes.device.type, torch.bfloat16, enabled=mixed):
         masks = net.roi_heads.masks(held)[rows, kinds[: len(yes)]]
-    corners = table[number[yes], 1:].reshape(-1, 4, 2)
+    outlines = table[number[yes], 1:].reshape(-1, POINTS, 2)
     return (
         loss
         + F.smooth_l1_loss(mine, wanted, beta=_BETA, reduction="sum") / len(both)
-        + F.binary_cross_entropy_with_logits(masks.float(), covered(corners, boxes[yes]))
+        + F.binary_cross_entropy_with_logits(masks.float(), covered(outlines, boxes[yes]))
     )
 
 

@@ -5,11 +5,10 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from dicom_ai.anatomy.levels import SACRUM
 from dicom_ai.domain.findings import Segmentation
 from dicom_ai.measurements.radiograph_angles import lordosis_deg
 from dicom_ai.measurements.radiograph_findings import ANGLES, facing_of
-from dicom_ai.training.data.xray_cases import CORNERS, Film
+from dicom_ai.training.data.xray_cases import CORNERS, MADE_UP, Film
 from dicom_ai.training.data.xray_synthesis import paint
 
 VIEWS: dict[str, tuple[str, str]] = {
@@ -22,8 +21,6 @@ VIEWS: dict[str, tuple[str, str]] = {
 
 FOUND_IOU = 0.5
 """Intersection over union from which a body counts as found."""
-
-_MADE_UP = ("C2", SACRUM)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,21 +76,21 @@ def score_view(view: Film, segmentation: Segmentation, measured: dict[str, float
     shape = view.pixels.shape
     truth = {level: _mask(corners, shape) for level, corners in zip(view.levels, view.corners, strict=True)}
     seen = {level: mask for level, mask in truth.items() if mask.sum() > 0 and _whole(view, level)}
-    bodies = [level for level in seen if level not in _MADE_UP]
+    bodies = [level for level in seen if level not in MADE_UP]
     masks = {segment.number: segmentation.labels == segment.number for segment in segmentation.segments}
     levels = {vertebra.segment_number: vertebra.level for vertebra in segmentation.vertebrae}
-    ends = [level for level in seen if level in _MADE_UP]
+    ends = [level for level in seen if level in MADE_UP]
     matched = {level: _best(seen[level], masks) for level in bodies}
     found = {level: number for level, (number, iou) in matched.items() if iou >= FOUND_IOU}
     named = {level: levels.get(number) for level, number in found.items()}
     everything = np.any(list(truth.values()), axis=0)
-    painted = [mask for number, mask in masks.items() if levels.get(number) not in _MADE_UP]
+    painted = [mask for number, mask in masks.items() if levels.get(number) not in MADE_UP]
     return ViewScore(
         bodies=len(bodies),
         found=len(found),
         dice=tuple(_dice(seen[level], masks[number]) for level, number in found.items()),
         union_dice=_dice(
-            _union([m for level, m in truth.items() if level not in _MADE_UP], shape), _union(painted, shape)
+            _union([m for level, m in truth.items() if level not in MADE_UP], shape), _union(painted, shape)
         ),
         levels_right=sum(named[level] == level for level in found),
         levels_wrong=sum(named[level] not in (None, level) for level in found) + _false_ends(levels, masks, truth),
@@ -173,7 +170,7 @@ def _lies_on(
 
 def _false_ends(levels: dict[int, str | None], masks: dict[int, np.ndarray], truth: dict[str, np.ndarray]) -> int:
     """Count reference vertebrae that lie nowhere near their own: their outline is made up, so any overlap will do."""
-    ends = [(number, level) for number, level in levels.items() if level in _MADE_UP]
+    ends = [(number, level) for number, level in levels.items() if level in MADE_UP]
     return sum(not (masks[number] & truth[level]).any() for number, level in ends if level)
 
 

@@ -6,18 +6,22 @@ films (CADMA, CC BY 4.0), which teach what is no lateral spine.
 
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 
-from dicom_ai.anatomy.levels import LEVELS
+from dicom_ai.anatomy.levels import LEVELS, SACRUM
+from dicom_ai.training.data.xray_outlines import POINTS, refined, straight
 
 CORNERS = ("top_back", "top_front", "bottom_front", "bottom_back")
 """The order of a vertebra's corners, around it. back is posterior, front anterior."""
 
 HELD_OUT_LATERAL = ("lateral_04", "lateral_08", "lateral_12", "lateral_16", "lateral_20")
 """Films that no shipped weights were trained on; all figures of the model card are measured on them."""
+
+MADE_UP = ("C2", SACRUM)
+"""Only one endplate of these is marked."""
 
 LATERAL_SOURCE = "amyzethorrobot/vertebrae_detection, open test dataset, no licence file"
 AP_SOURCE = "CADMA AP scoliosis films, CC BY 4.0"
@@ -30,7 +34,8 @@ class Film:
     """One radiograph. pixels: uint8 (rows, columns).
 
     levels: the vertebrae that are marked, from above. corners: float32 (n, 4, 2), (column, row) in the order of
-    CORNERS; pixel centres are whole numbers. Films without a lateral spine have none.
+    CORNERS; pixel centres are whole numbers. Films without a lateral spine have none. outlines: (n, POINTS, 2), what
+    teaches the shape of a body; without them its sides are straight.
     """
 
     name: str
@@ -38,6 +43,12 @@ class Film:
     pixels: np.ndarray = field(repr=False)
     levels: tuple[str, ...] = ()
     corners: np.ndarray = field(default_factory=lambda: np.zeros((0, 4, 2), np.float32), repr=False)
+    outlines: np.ndarray = field(default_factory=lambda: np.zeros((0, POINTS, 2), np.float32), repr=False)
+
+    @property
+    def shapes(self) -> np.ndarray:
+        """The outlines (n, POINTS, 2) that teach."""
+        return self.outlines if len(self.outlines) else straight(self.corners)
 
 
 def read_films(folder: Path) -> list[Film]:
@@ -62,12 +73,22 @@ def lateral_film(name: str, pixels: np.ndarray, marked: dict[str, dict[str, list
     return Film(name, LATERAL_SOURCE, pixels, levels, np.array(corners, np.float32))
 
 
+def with_refined_outlines(film: Film) -> Film:
+    """Return a film whose bodies have the waists that it shows; C2 and S1 are made up and stay straight."""
+    outlines = straight(film.corners)
+    marked = [place for place, level in enumerate(film.levels) if level not in MADE_UP]
+    if marked:
+        outlines[marked] = refined(film.pixels, film.corners[marked])
+    return replace(film, outlines=outlines)
+
+
 def write_films(path: Path, films: Iterable[Film]) -> None:
     """Write films into one compressed file."""
     rows, arrays = [], {}
     for number, film in enumerate(films):
         rows.append({"name": film.name, "source": film.source, "levels": film.levels})
         arrays[f"{number}/pixels"], arrays[f"{number}/corners"] = film.pixels, film.corners
+        arrays[f"{number}/outlines"] = film.outlines
     np.savez_compressed(path, header=np.array(json.dumps(rows)), **arrays)  # type: ignore[arg-type]
 
 
@@ -75,7 +96,14 @@ def read_packed(path: Path) -> list[Film]:
     """Read the films of a packed file."""
     with np.load(path, allow_pickle=False) as stored:
         return [
-            Film(row["name"], row["source"], stored[f"{n}/pixels"], tuple(row["levels"]), stored[f"{n}/corners"])
+            Film(
+                row["name"],
+                row["source"],
+                stored[f"{n}/pixels"],
+                tuple(row["levels"]),
+                stored[f"{n}/corners"],
+                stored[f"{n}/outlines"],
+            )
             for n, row in enumerate(json.loads(str(stored["header"])))
         ]
 

@@ -15,6 +15,7 @@ from scipy import ndimage
 
 from dicom_ai.anatomy.levels import STANDARD
 from dicom_ai.training.data.xray_cases import Film
+from dicom_ai.training.data.xray_outlines import bowed, paint_outline
 from dicom_ai.training.data.xray_synthesis import paint
 
 SOURCE = "made from formulas (training/data/xray_phantom.py), Apache-2.0"
@@ -33,6 +34,8 @@ _BEHIND_MM = (45.0, 70.0, 60.0, 60.0, 65.0, 80.0)
 _BEFORE_MM = (55.0, 90.0, 150.0, 150.0, 130.0, 120.0)
 _ACROSS_MM = (110.0, 330.0, 270.0, 270.0, 290.0, 350.0)
 """Of the trunk behind the column, before it, and from side to side."""
+_BOW = (0.0, 0.09)
+"""How far the middle of a side lies inside, of the body's height (endplates) or depth (front and back)."""
 
 SOFT_PER_MM, BONE_PER_MM, METAL_PER_MM = 0.019, 0.036, 0.25
 """Attenuation at about 80 kV; that of bone and metal on top of the soft tissue they displace."""
@@ -40,9 +43,13 @@ SOFT_PER_MM, BONE_PER_MM, METAL_PER_MM = 0.019, 0.036, 0.25
 
 @dataclass(frozen=True)
 class Spine:
-    """corners: (n, 4, 2) of C2 to S1, (column, row), in the order of xray_cases.CORNERS. centres: (n, 2)."""
+    """corners: (n, 4, 2) of C2 to S1, (column, row), in the order of xray_cases.CORNERS. centres: (n, 2).
+
+    outlines: (n, POINTS, 2), with waists and sunken endplates.
+    """
 
     corners: np.ndarray = field(repr=False)
+    outlines: np.ndarray = field(repr=False)
 
     @property
     def centres(self) -> np.ndarray:
@@ -58,7 +65,7 @@ def phantom_film(number: int) -> Film:
     if rng.random() < 0.25:
         lengths += implant_mm(spine, rng) * METAL_PER_MM
     pixels = exposed(lengths, rng)
-    return Film(f"{NAME}{number:03d}", SOURCE, pixels, LEVELS, spine.corners.astype(np.float32))
+    return Film(f"{NAME}{number:03d}", SOURCE, pixels, LEVELS, spine.corners.astype(np.float32), spine.outlines)
 
 
 def drawn_spine(rng: np.random.Generator) -> Spine:
@@ -83,7 +90,9 @@ def drawn_spine(rng: np.random.Generator) -> Spine:
     )
     room = np.array([0.42 * SHAPE[1], 0.09 * SHAPE[0]]) + rng.normal(0, 12, 2)
     scale = min(PX_PER_MM, 0.8 * SHAPE[0] / float(np.ptp(corners[..., 1])))
-    return Spine((corners - [centres[:, 0].mean(), corners[..., 1].min()]) * scale + room)
+    corners = (corners - [centres[:, 0].mean(), corners[..., 1].min()]) * scale + room
+    sizes = np.stack([height, depth, height, depth], axis=1) * scale
+    return Spine(corners, bowed(corners, sizes * rng.uniform(_BOW[0], _BOW[1], sizes.shape)))
 
 
 def soft_tissue_mm(spine: Spine, rng: np.random.Generator) -> np.ndarray:
@@ -103,25 +112,25 @@ def soft_tissue_mm(spine: Spine, rng: np.random.Generator) -> np.ndarray:
     lung = np.clip(1 - ((away - 0.25) / 0.75) ** 2 - down**2, 0, 1)
     gas = ndimage.gaussian_filter(rng.normal(0, 1, SHAPE), 14)
     bowel = np.clip(gas / gas.std() - 1, 0, 2) * (rows[:, None] > lower) * (away > 0.1)
-    return np.asarray(trunk * (1 - rng.uniform(0.4, 0.7) * lung) * (1 - 0.06 * bowel), np.float32)
+    air = (1 - rng.uniform(0.4, 0.7) * lung) * (1 - rng.uniform(0, 0.15) * bowel)
+    return np.asarray(trunk * air * (1 + rng.uniform(0.005, 0.03) * _texture(rng)), np.float32)
 
 
 def bone_mm(spine: Spine, rng: np.random.Generator) -> np.ndarray:
     """Return the length of bone along each ray: bodies with a rim, arches, ribs, skull, and the rest of the pelvis."""
     drawn = np.zeros(SHAPE, np.float32)
-    rim = rng.uniform(0.2, 0.5)
-    for corners in spine.corners:
-        middle = corners.mean(axis=0)
+    dense, hollow = rng.uniform(0.7, 2.4), rng.uniform(0.2, 0.75)
+    for corners, outline in zip(spine.corners, spine.outlines, strict=True):
         depth_mm = float(np.linalg.norm(corners[1] - corners[0])) / PX_PER_MM
-        body = _painted(corners)
-        drawn += rng.uniform(0.9, 1.3) * depth_mm * (body - rim * _painted(middle + 0.84 * (corners - middle)))
-        drawn += 0.5 * depth_mm * _painted(_arch(corners, rng))
+        inside = _filled(outline, share=rng.uniform(0.8, 0.92))
+        drawn += dense * rng.uniform(0.8, 1.25) * depth_mm * (_filled(outline) - hollow * inside)
+        drawn += dense * rng.uniform(0.2, 0.7) * depth_mm * _shell(_arch(corners, rng))
     for place in range(LEVELS.index("T1"), LEVELS.index("T12") + 1):
         for _ in range(2):  # both sides, seldom one upon the other
             drawn += _rib(spine.corners[place], rng)
-    drawn += _skull(spine, rng) + _pelvis(spine, rng)
-    texture = ndimage.gaussian_filter(rng.normal(0, 1, SHAPE), 1.5)
-    return np.asarray(drawn * (1 + 0.1 * texture / texture.std()), np.float32)
+    drawn += _skull(spine, rng) + _pelvis(spine, rng) + _others(rng)
+    texture = ndimage.gaussian_filter(rng.normal(0, 1, SHAPE), rng.uniform(0.8, 2.0))
+    return np.asarray(drawn * (1 + rng.uniform(0.05, 0.25) * texture / texture.std()), np.float32)
 
 
 def implant_mm(spine: Spine, rng: np.random.Generator) -> np.ndarray:
@@ -146,11 +155,15 @@ def exposed(attenuation: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     photons = 10 ** rng.uniform(4.5, 6.0)
     counted = rng.poisson((arrived + scatter) * photons) + 1.0
     film = ndimage.gaussian_filter(-np.log(counted / photons), rng.uniform(0.3, 0.9))
-    film -= rng.uniform(0.4, 0.9) * ndimage.gaussian_filter(film, rng.uniform(30, 70))  # neck and hips on one film
+    film -= rng.uniform(0.6, 0.98) * ndimage.gaussian_filter(film, rng.uniform(25, 70))  # neck and hips on one film
+    evened = rng.uniform(0, 0.8)
+    spread = np.sqrt(ndimage.gaussian_filter(film**2, 50))
+    film /= evened * spread / spread.mean() + (1 - evened) + 0.05
     low, high = np.percentile(film, (1, 99.7))
     film = np.clip((film - low) / (high - low), 0, 1)
     if rng.random() < 0.4:
         film[:: int(rng.integers(90, 160))] = 1.0
+        film[:, :: int(rng.integers(90, 160))] = 1.0
     if rng.random() < 0.4:
         seam = int(rng.integers(SHAPE[0] // 4, 3 * SHAPE[0] // 4))
         film[seam:] = np.clip(film[seam:] * rng.uniform(0.8, 1.2), 0, 1)
@@ -166,6 +179,38 @@ def _painted(polygon: np.ndarray) -> np.ndarray:
     canvas = np.zeros(SHAPE, np.float32)
     paint(canvas, polygon)
     return canvas
+
+
+def _filled(outline: np.ndarray, *, share: float = 1.0) -> np.ndarray:
+    canvas = np.zeros(SHAPE, np.float32)
+    paint_outline(canvas, outline, share=share)
+    return canvas
+
+
+def _shell(polygon: np.ndarray) -> np.ndarray:
+    """Return a bone whose edge is denser than what it holds."""
+    middle = polygon.mean(axis=0)
+    return _painted(polygon) - 0.4 * _painted(middle + 0.7 * (polygon - middle))
+
+
+def _texture(rng: np.random.Generator) -> np.ndarray:
+    """Return folds, vessels and fat: noise of all sizes, about 0, its spread 1."""
+    total = np.zeros(SHAPE, np.float32)
+    for size in (2, 5, 12, 30):
+        one = ndimage.gaussian_filter(rng.normal(0, 1, SHAPE).astype(np.float32), size)
+        total += rng.uniform(0.3, 1.0) * one / one.std()
+    return total / total.std()
+
+
+def _others(rng: np.random.Generator) -> np.ndarray:
+    """Return bones that lie anywhere, as arms and shoulder blades do: what is long and bright is no body yet."""
+    drawn = np.zeros(SHAPE, np.float32)
+    for _ in range(int(rng.integers(4, 16))):
+        start = rng.uniform(0, 1, 2) * SHAPE[::-1]
+        turn, width = rng.uniform(0, np.pi), rng.uniform(4, 24)
+        end = start + rng.uniform(40, 220) * np.array([np.cos(turn), np.sin(turn)])
+        drawn += rng.uniform(2, 16) * (_band(start, end, width=width) - 0.6 * _band(start, end, width=0.7 * width))
+    return drawn
 
 
 def _band(start: np.ndarray, end: np.ndarray, *, width: float) -> np.ndarray:
@@ -191,7 +236,8 @@ def _rib(corners: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     bulge = np.sin(np.pi * places) * rng.uniform(15, 45)
     points = start + np.stack([reach * places - bulge, fall * places**0.8 + bulge], axis=1)
     pieces = [_band(one, other, width=9.0) for one, other in pairwise(points)]
-    return np.asarray(rng.uniform(4, 9) * np.max(pieces, axis=0), np.float32)
+    hollow = [_band(one, other, width=5.0) for one, other in pairwise(points)]
+    return np.asarray(rng.uniform(4, 16) * (np.max(pieces, axis=0) - 0.5 * np.max(hollow, axis=0)), np.float32)
 
 
 def _skull(spine: Spine, rng: np.random.Generator) -> np.ndarray:

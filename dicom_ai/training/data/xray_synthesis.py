@@ -12,6 +12,7 @@ from scipy import ndimage
 
 from dicom_ai.imaging.radiograph_contrast import two_channels
 from dicom_ai.training.data.xray_cases import Film
+from dicom_ai.training.data.xray_outlines import POINTS, paint_outline
 
 SMALLEST_PX, LARGEST_PX = 13.0, 48.0
 CORE = 0.6
@@ -58,11 +59,12 @@ class Bank:
 
 @dataclass(frozen=True)
 class View:
-    """A drawn view. image: (2, rows, columns). corners: of the film's vertebrae on its grid, also those outside."""
+    """A drawn view. image: (2, rows, columns). corners, outlines: of the film's vertebrae, also those outside."""
 
     image: np.ndarray = field(repr=False)
     levels: tuple[str, ...] = ()
     corners: np.ndarray = field(default_factory=lambda: np.zeros((0, 4, 2), np.float32), repr=False)
+    outlines: np.ndarray = field(default_factory=lambda: np.zeros((0, POINTS, 2), np.float32), repr=False)
 
 
 def draw_view(bank: Bank, config: ViewConfig, *, seed: int, number: int) -> View:
@@ -83,9 +85,11 @@ def draw_view(bank: Bank, config: ViewConfig, *, seed: int, number: int) -> View
     pixels = _sampled(bank.pyramids[film.name], np.linalg.inv(matrix), offset, bend, config.shape)
     if bank.empty and rng.random() < config.veiled:
         pixels = pixels + rng.uniform(0.1, 0.4) * _veil(bank, config, rng)
-    corners = bend.undone((film.corners - offset) @ matrix.T)
+    corners, outlines = (
+        bend.undone((points - offset) @ matrix.T).astype(np.float32) for points in (film.corners, film.shapes)
+    )
     image = two_channels(spoilt(np.maximum(pixels, 0.0), rng))
-    return View(image, film.levels, corners.astype(np.float32))
+    return View(image, film.levels, corners, outlines)
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,14 +144,14 @@ def targets(view: View) -> np.ndarray:
     """Return the target channels of a view, float32 (len(TARGETS), rows, columns), soft at the outlines."""
     shape = view.image.shape[1:]
     drawn = np.zeros((len(TARGETS), *shape), np.float32)
-    for level, corners in zip(view.levels, view.corners, strict=True):
+    for level, corners, outline in zip(view.levels, view.corners, view.outlines, strict=True):
         body = "body" if level not in TARGETS else level
-        middle = corners.mean(axis=0)
-        parts = {body: corners, "front": front_half(corners)}
+        paint_outline(drawn[TARGETS.index(body)], outline)
         if body == "body":
-            parts["core"] = middle + CORE * (corners - middle)
-        for name, polygon in parts.items():
-            paint(drawn[TARGETS.index(name)], polygon)
+            paint_outline(drawn[TARGETS.index("core")], outline, share=CORE)
+        paint(drawn[TARGETS.index("front")], front_half(corners))
+    everything = drawn[[TARGETS.index(name) for name in ("body", "C2", "S1")]].max(axis=0)
+    np.minimum(drawn[TARGETS.index("front")], everything, out=drawn[TARGETS.index("front")])
     return drawn
 
 

@@ -5,21 +5,27 @@ import pytest
 import torch
 
 from dicom_ai.nets.maskrcnn import CLASSES, CONFIGS, MaskRCNN
+from dicom_ai.training.data.xray_outlines import bowed, straight
 from dicom_ai.training.data.xray_synthesis import View
-from dicom_ai.training.vertxnet_detector import MOST, boxes_of, covered, detector_loss, target_of
+from dicom_ai.training.vertxnet_detector import COLUMNS, MOST, boxes_of, covered, detector_loss, target_of
 
 SQUARE = [[20, 20], [60, 20], [60, 50], [20, 50]]
 
 
 def view(*corners: list[list[float]], levels: tuple[str, ...]) -> View:
-    return View(np.zeros((2, 96, 96), np.float32), levels, np.array(corners, np.float32).reshape(-1, 4, 2))
+    quads = np.array(corners, np.float32).reshape(-1, 4, 2)
+    return View(np.zeros((2, 96, 96), np.float32), levels, quads, straight(quads))
+
+
+def outline(quad: list[list[float]]) -> torch.Tensor:
+    return torch.from_numpy(straight(np.array([quad], np.float32)))
 
 
 def test_a_target_has_a_row_per_vertebra_with_its_class():
     shifted = np.add(SQUARE, (0, 40)).tolist()
     table = target_of(view(SQUARE, shifted, levels=("C2", "C3")))
 
-    assert table.shape == (MOST, 9)
+    assert table.shape == (MOST, COLUMNS)
     assert [CLASSES[int(kind)] for kind in table[:3, 0]] == ["C2", "vertebra", "background"]
     assert table[0, 1:3].tolist() == [20, 20]
 
@@ -36,14 +42,23 @@ def test_boxes_lie_around_the_corners_and_end_at_the_view():
     assert boxes_of(table[:1], (96, 96)).tolist() == [[0, 20, 30, 50]]
 
 
-def test_a_quadrilateral_covers_its_share_of_a_box():
-    triangle = torch.tensor([[[0.0, 0.0], [40.0, 0.0], [40.0, 40.0], [20.0, 20.0]]])
+def test_an_outline_covers_its_share_of_a_box():
+    triangle = outline([[0.0, 0.0], [40.0, 0.0], [40.0, 40.0], [20.0, 20.0]])
 
     assert float(covered(triangle, torch.tensor([[0.0, 0.0, 40.0, 40.0]])).mean()) == pytest.approx(0.5, abs=0.01)
 
 
-def test_corners_may_run_either_way_round():
-    corners = torch.tensor([SQUARE], dtype=torch.float32)
+def test_cells_outside_of_a_sunken_side_are_not_covered():
+    square = np.array([SQUARE], np.float32)
+    sunken = torch.from_numpy(bowed(square, np.array([[9.0, 0, 0, 0]])))
+    box = torch.tensor([[20.0, 20.0, 60.0, 50.0]])
+
+    assert float(covered(sunken, box).mean()) == pytest.approx(1 - 2 / 3 * 9 / 30, abs=0.01)
+    assert float(covered(outline(SQUARE), box).mean()) == pytest.approx(1, abs=0.02)
+
+
+def test_outlines_may_run_either_way_round():
+    corners = outline(SQUARE)
     box = torch.tensor([[10.0, 10.0, 70.0, 60.0]])
 
     assert covered(corners, box).numpy() == pytest.approx(covered(corners.flip(1), box).numpy())
@@ -71,7 +86,7 @@ def test_a_view_without_vertebrae_teaches_that_nothing_is_there():
     torch.manual_seed(0)
     net = MaskRCNN(CONFIGS["compact"])
 
-    loss = detector_loss(net, net(torch.zeros(1, 2, 64, 64)), torch.zeros(1, MOST, 9))
+    loss = detector_loss(net, net(torch.zeros(1, 2, 64, 64)), torch.zeros(1, MOST, COLUMNS))
     loss.backward()
 
     assert net.roi_heads.box_predictor.cls_score.weight.grad is not None

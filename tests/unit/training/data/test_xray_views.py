@@ -3,7 +3,16 @@
 import numpy as np
 import pytest
 
-from dicom_ai.training.data.xray_cases import CORNERS, Film, lateral_film, read_packed, split, write_films
+from dicom_ai.training.data.xray_cases import (
+    CORNERS,
+    Film,
+    lateral_film,
+    read_packed,
+    split,
+    with_refined_outlines,
+    write_films,
+)
+from dicom_ai.training.data.xray_outlines import straight
 from dicom_ai.training.data.xray_synthesis import TARGETS, Bank, Bend, ViewConfig, draw_view, front_half, paint, targets
 
 LEVELS = ("C2", "C3", "C4", "C5", "L5", "S1")
@@ -35,13 +44,28 @@ def test_the_upper_c2_and_the_lower_s1_are_made_up_beyond_their_endplates():
 
 
 def test_packed_films_are_read_back(tmp_path):
-    write_films(tmp_path / "films.npz", [film()])
+    write_films(tmp_path / "films.npz", [with_refined_outlines(film())])
 
     [back] = read_packed(tmp_path / "films.npz")
 
     assert back.levels == LEVELS
     assert np.array_equal(back.corners, film().corners)
     assert np.array_equal(back.pixels, film().pixels)
+    assert np.array_equal(back.outlines, with_refined_outlines(film()).outlines)
+
+
+def test_made_up_bodies_keep_straight_sides():
+    pixels = np.zeros((400, 200), np.uint8)
+    pixels[:, 84:116] = 200
+    waists = with_refined_outlines(lateral_film("lateral_01", pixels, marked())).outlines
+    straight_sides = straight(film().corners)
+
+    assert np.array_equal(waists[[0, -1]], straight_sides[[0, -1]])
+    assert (waists[1:-1] != straight_sides[1:-1]).any(axis=(1, 2)).all()
+
+
+def test_a_film_without_a_spine_has_no_outlines():
+    assert not len(with_refined_outlines(Film("ap_01", "", film().pixels)).outlines)
 
 
 def test_films_are_split_by_film_and_never_shared():
