@@ -151,7 +151,7 @@ def _measurement(quantity: Quantity, site: str) -> Measurement:
         method=our.METHODS.get(row.concept),
     )
     measured = measurement[0].MeasuredValueSequence[0]
-    measured.NumericValue = f"{quantity.value or 0.0:.{row.decimals}f}"  # highdicom writes 12 as 12.0
+    measured.NumericValue = row.digits(quantity.value or 0.0)  # highdicom writes 12 as 12.0
     measured.pop("FloatingPointValue", None)
     return measurement
 

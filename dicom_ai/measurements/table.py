@@ -53,6 +53,7 @@ _ROWS = (
         _PRIOR,
         "area_change",
         sign="positive: larger than before",
+        plus=True,
     ),
     MeasurementDefinition(
         "csa_change_percent",
@@ -64,6 +65,7 @@ _ROWS = (
         _PRIOR,
         "area_change_percent",
         sign="positive: larger than before",
+        plus=True,
     ),
     MeasurementDefinition(
         "csa_sd",
@@ -283,6 +285,7 @@ _ROWS = (
         _NORMS,
         "z_score",
         sign="positive: larger than the mean of the cohort",
+        plus=True,
     ),
     MeasurementDefinition(
         "csa_percentile",
@@ -310,6 +313,9 @@ def quantity(key: str, value: float | None, *, reason: str = "") -> Quantity:
     return Quantity(key, round(float(value), row.decimals) + 0.0)
 
 
+_PLUS = "; pages, picture and PDF put a plus before it"
+
+
 def measurements_page() -> str:
     """Return docs/measurements.md, generated from the table."""
     lines = [
@@ -324,6 +330,6 @@ def measurements_page() -> str:
         lines += [f"## {row.name.format(site='*site*')}", ""]
         lines += [f"- key: `{row.key}`", f"- unit (UCUM): `{row.unit}`, {row.decimals} decimals"]
         lines += [f"- formula: {row.formula}", f"- valid when: {row.valid_when}"]
-        lines += [f"- sign: {row.sign}"] if row.sign else []
+        lines += [f"- sign: {row.sign}{_PLUS if row.plus else ''}"] if row.sign else []
         lines += [f"- source: {row.source}", ""]
     return "\n".join(lines).rstrip() + "\n"

@@ -114,8 +114,8 @@ def caption(model: str, series_uid: str, origin: Origin) -> str:
 
 
 def number_text(key: str, value: float | None) -> str:
-    """Return a number with the decimals of its measurement, without its unit."""
-    return MISSING if value is None else f"{value:.{MEASUREMENTS[key].decimals}f}"
+    """Return a number as its measurement is read, without its unit."""
+    return MISSING if value is None else MEASUREMENTS[key].text(value)
 
 
 def _run(entry: Mapping[str, Any]) -> str:

@@ -63,7 +63,8 @@ def csv_text(findings: Sequence[Finding]) -> str:
         for quantity in finding.quantities:
             row = MEASUREMENTS[quantity.key]
             named = (finding.structure.name, finding.site, row.displayed_name(finding.site))
-            numbers = (_number(quantity), row.unit, quantity.reason, finding.quality.value)
+            value = "" if quantity.value is None else row.digits(quantity.value)
+            numbers = (value, row.unit, quantity.reason, finding.quality.value)
             writer.writerow([harmless(value) for value in named + numbers])
     return out.getvalue()
 
@@ -92,7 +93,7 @@ def _heading(key: str) -> str:
 
 
 def _number(quantity: Quantity) -> str:
-    return "" if quantity.value is None else f"{quantity.value:.{MEASUREMENTS[quantity.key].decimals}f}"
+    return "" if quantity.value is None else MEASUREMENTS[quantity.key].text(quantity.value)
 
 
 def harmless(text: str) -> str:

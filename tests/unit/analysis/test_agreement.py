@@ -1,6 +1,7 @@
 """SR, findings.json, CSV, the pages and the PDF agree with measurements/table.py in names, units and every digit."""
 
 import csv
+from dataclasses import replace
 from datetime import UTC, datetime
 from io import StringIO
 
@@ -10,9 +11,10 @@ import pytest
 from pydicom import dcmread
 
 from dicom_ai.analysis.identities import plan_identities
+from dicom_ai.analysis.prior import Earlier
 from dicom_ai.analysis.series import analyse_series
-from dicom_ai.analysis.study import report_study
-from dicom_ai.dicom.sr_reader import read_sr
+from dicom_ai.analysis.study import Terms, report_study
+from dicom_ai.dicom.sr_reader import Report, read_sr
 from dicom_ai.domain.output import Output
 from dicom_ai.measurements.csv_export import TableOrigin, rows_per_slice
 from dicom_ai.measurements.table import MEASUREMENTS
@@ -27,7 +29,7 @@ OUTPUTS = frozenset({Output.SEG, Output.SR, Output.PDF})
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
-    """The report of a cord with levels, and the folder that it was written into."""
+    """The report of a cord with levels beside one that was smaller, and the folder that it was written into."""
     folder = tmp_path_factory.mktemp("agreement")
     series = write_cord_series(folder / "axial")
     image = analyse_series(series, BrightCord()).source.image
@@ -38,7 +40,23 @@ def made(tmp_path_factory):
     )
     analysis = analyse_series(series, BrightCord().with_vertebrae(*levels))
     identities = plan_identities([analysis], run=1, created_at=CREATED, outputs=OUTPUTS)
-    return report_study([analysis], [], identities=identities, out=folder, complete=True), folder
+    before = folder / "before"
+    before.mkdir()
+    report_study([analysis], [], identities=identities, out=before, complete=True)
+    earlier = smaller(read_sr(before / "sr.dcm"), mm2=2.5)
+    terms = Terms(find_earlier=lambda _: Earlier(earlier))
+    return report_study([analysis], [], identities=identities, out=folder, complete=True, terms=terms), folder
+
+
+def smaller(report: Report, *, mm2: float) -> Report:
+    """Return the report with every mean CSA smaller."""
+    findings = tuple(
+        replace(
+            one, quantities=tuple(replace(n, value=n.value - mm2) if n.key == "csa_mean" else n for n in one.quantities)
+        )
+        for one in report.findings
+    )
+    return replace(report, findings=findings)
 
 
 def in_findings_json(made):
@@ -53,14 +71,22 @@ def in_findings_json(made):
     )
 
 
-def expected(site: str, key: str, value: str) -> str:
+def expected(key: str, value: str) -> str:
     return f"{float(value):.{MEASUREMENTS[key].decimals}f}"
+
+
+def read(key: str, value: str) -> str:
+    """Return what people read: a difference has its plus."""
+    return MEASUREMENTS[key].text(float(value))
 
 
 def test_findings_json_holds_to_the_table(made):
     numbers = in_findings_json(made)
 
     assert {"C3", "C4"} <= {site for site, *_ in numbers}
+    assert {("C3", "csa_change", "2.5"), ("C4", "csa_change", "2.5")} <= {
+        (site, key, v) for site, key, _, v, _ in numbers
+    }
     assert len({key for _, key, *_ in numbers}) > 8
     for site, key, name, value, unit in numbers:
         row = MEASUREMENTS[key]
@@ -71,9 +97,7 @@ def test_findings_json_holds_to_the_table(made):
 def test_the_sr_says_what_findings_json_says(made):
     said = sorted(_numbers(dcmread(made[1] / "sr.dcm")))
 
-    assert said == sorted(
-        (name, expected(site, key, value), unit) for site, key, name, value, unit in in_findings_json(made)
-    )
+    assert said == sorted((name, expected(key, value), unit) for site, key, name, value, unit in in_findings_json(made))
 
 
 def test_the_administrators_page_and_its_csv_say_what_findings_json_says(made):
@@ -82,11 +106,12 @@ def test_the_administrators_page_and_its_csv_say_what_findings_json_says(made):
 
     lines = [line for line in csv.DictReader(StringIO(csv_text(findings))) if line["value"]]
     said = sorted((line["site"], line["measurement"], line["value"], line["unit"]) for line in lines)
-    assert said == sorted((site, name, expected(site, key, value), unit) for site, key, name, value, unit in numbers)
+    assert said == sorted((site, name, expected(key, value), unit) for site, key, name, value, unit in numbers)
     cells = sorted(
         (row.site, cell.text) for table in tables(findings, {}) for row in table.rows for cell in row.cells if cell.text
     )
-    assert cells == sorted((site, expected(site, key, value)) for site, key, _, value, _ in numbers)
+    assert cells == sorted((site, read(key, value)) for site, key, _, value, _ in numbers)
+    assert ("C3", "+2.5") in cells
 
 
 def test_the_pdf_says_what_findings_json_says(made):
@@ -102,7 +127,8 @@ def test_the_pdf_says_what_findings_json_says(made):
 
     for site, key, _, value, _ in in_findings_json(made):
         if site in shown and key in COLUMNS:
-            assert expected(site, key, value) in shown[site], (site, key)
+            assert read(key, value) in shown[site], (site, key)
+    assert "+2.5" in shown["C3"]
 
 
 def test_the_csv_of_slices_averages_to_what_the_report_says(made):

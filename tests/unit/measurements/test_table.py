@@ -32,6 +32,25 @@ def test_names_read_alone():
     assert MEASUREMENTS["csa_slices"].displayed_name("C3") == "Slices measured"
 
 
+@pytest.mark.parametrize(
+    ("key", "value", "text"),
+    [
+        ("csa_change", 2.7, "+2.7"),
+        ("csa_change", -2.7, "-2.7"),
+        ("csa_change", 0.0, "0.0"),
+        ("csa_change_percent", 4.0, "+4.0"),
+        ("csa_z", 1.2, "+1.2"),
+        ("csa_mean", 67.4, "67.4"),
+        ("angle_c2_c7", 12.0, "12"),
+    ],
+)
+def test_people_read_a_difference_with_its_sign(key, value, text):
+    row = MEASUREMENTS[key]
+
+    assert row.text(value) == text
+    assert row.digits(value) == text.removeprefix("+")
+
+
 def test_values_are_rounded_to_the_row():
     assert quantity("csa_mean", 73.4567).value == 73.5
     assert quantity("csa_slices", 12.0).value == 12
