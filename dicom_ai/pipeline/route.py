@@ -26,6 +26,9 @@ from dicom_ai.storage.studies import KeptSeries
 
 log = structlog.get_logger()
 
+UNKNOWN_DIGEST = ""
+"""Of a model whose folder is missing or wrong: its analyses are queued, and wait until it is mended."""
+
 
 @dataclass(frozen=True, slots=True)
 class Router:
@@ -81,7 +84,7 @@ def run(router: Router) -> str | None:
     rule_set = parse_rules(stored.content) if stored else RuleSet(())
     digests, missing = _model_digests(router, rule_set, off)
     decided = _braked(decide(list(study.readable.values()), rule_set, models=digests), frozen or against)
-    to_store = [_stored(decision, missing, off) for decision in decided] + [
+    to_store = [_stored(decision, digests, missing, off) for decision in decided] + [
         StoredDecision(uid, "", "", False, False, (reason,)) for uid, reason in study.unreadable.items()
     ]
     wanted = _wanted(study, decided, rule_set, digests)
@@ -136,14 +139,20 @@ def _frozen(study: _Study, earlier: Sequence[StoredDecision]) -> str:
 
 
 def _model_digests(router: Router, rule_set: RuleSet, off: Mapping[str, str]) -> tuple[dict[str, str], dict[str, str]]:
-    """Return the digests of the models that can be used, and why the others cannot."""
-    usable, missing = {}, {}
+    """Return the digests of the models that rules may ask for, and why those that are missing are.
+
+    A missing one may be asked for by a rule that is on: a person wants its results, and the analysis waits.
+    """
+    digests, missing = {}, {}
+    awaited = {rule.model for rule in rule_set.rules if rule.state == "on"}
     for model in {rule.model for rule in rule_set.rules} - off.keys():
         try:
-            usable[model] = router.model_digest(model)
+            digests[model] = router.model_digest(model)
         except ModelError as error:
             missing[model] = str(error)
-    return usable, missing
+            if model in awaited:
+                digests[model] = UNKNOWN_DIGEST
+    return digests, missing
 
 
 def _too_old(session: Session, study_uid: str, limit_days: float) -> str:
@@ -189,11 +198,15 @@ def _pause_floods(session: Session, router: Router, decided: Sequence[StoredDeci
             log.error("rule paused", rule=rule, reason=why)
 
 
-def _stored(decision: Decision, missing: Mapping[str, str], off: Mapping[str, str]) -> StoredDecision:
+def _stored(
+    decision: Decision, digests: Mapping[str, str], missing: Mapping[str, str], off: Mapping[str, str]
+) -> StoredDecision:
     reasons = tuple(reason.text for reason in decision.reasons)
     if decision.model in off:
         reasons = (off[decision.model],)
-    if decision.model in missing:
+    if decision.model in missing and decision.taken:
+        reasons = (*reasons, f"its analysis waits: {missing[decision.model]}")
+    elif decision.model in missing.keys() - digests.keys():
         reasons = (*reasons, missing[decision.model])
     return StoredDecision(decision.series_uid, decision.rule, decision.model, decision.taken, decision.shadow, reasons)
 

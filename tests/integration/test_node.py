@@ -207,19 +207,27 @@ def test_a_rule_in_shadow_runs_and_stores_and_sends_nothing(tmp_path: Path) -> N
         assert arrived(tmp_path) == []
 
 
-def test_a_model_that_is_not_there_is_a_reason_and_no_job(tmp_path: Path) -> None:
-    def decided(node: Node) -> Sequence[decisions.StoredDecision]:
+def test_a_series_waits_for_a_model_whose_folder_is_missing_and_is_reported_when_it_is_back(tmp_path: Path) -> None:
+    def analysis(node: Node) -> jobs.JobStatus | None:
         with node.app.database.read() as session:
-            return decisions.all_of(session, "1.2.826.1")
+            return next(iter(jobs.all_of(session, "1.2.826.1")), None)
 
-    with running(tmp_path, model="absent") as node:
+    with running(tmp_path, model="away") as node:
         store(node.port, *study(tmp_path / "in"))
-        wait_for(lambda: bool(decided(node)))
-        (decision,) = decided(node)
+        wait_for(lambda: bool((job := analysis(node)) and job.state is JobState.QUEUED and job.reason))
+        waiting = analysis(node)
+        with node.app.database.read() as session:
+            (decision,) = decisions.all_of(session, "1.2.826.1")
+        (tmp_path / "models" / "bright").rename(tmp_path / "models" / "away")
+        manifest = tmp_path / "models" / "away" / "model.toml"
+        manifest.write_text(manifest.read_text().replace('"bright"', '"away"'))
+        wait_for(lambda: settled(node, 1))
 
-        assert not decision.taken
-        assert "'absent' is not installed" in decision.reasons[0]
-        assert run_states(node) == []
+    assert waiting is not None
+    assert waiting.reason == f"{tmp_path / 'models'}: no model 'away'; there is bright"
+    assert decision.taken
+    assert decision.reasons[-1] == f"its analysis waits: {manifest}: no such file; a model folder needs one"
+    assert modalities(arrived(tmp_path)) == ["SEG", "SR"]
 
 
 def test_a_series_the_model_refuses_is_reported_as_refused(tmp_path: Path) -> None:

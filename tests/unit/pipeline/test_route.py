@@ -2,8 +2,8 @@ import pytest
 import sqlalchemy as sa
 
 from dicom_ai.domain.job import JobState
-from dicom_ai.pipeline import route
-from dicom_ai.storage import decisions, pauses, runs, studies
+from dicom_ai.pipeline import analyse, route
+from dicom_ai.storage import decisions, pauses, retention, runs, studies
 from dicom_ai.storage.pauses import PauseKind, Subject
 from dicom_ai.storage.tables import JobRow
 from tests.unit.pipeline.lab import PATIENCE, SERIES, STUDY, Lab
@@ -96,15 +96,51 @@ def test_one_bad_series_does_not_stop_its_neighbour(lab: Lab) -> None:
     assert lab.states() == [JobState.QUEUED]
 
 
-def test_a_model_that_is_not_installed_is_a_reason(lab: Lab) -> None:
+def test_an_analysis_waits_for_a_model_whose_folder_is_missing_and_is_made_when_it_is_back(lab: Lab) -> None:
     lab.models = ()
     lab.rule()
     lab.receive()
     routed(lab)
 
     (decision,) = lab.look(decisions.all_of, STUDY)
+    assert decision.taken
+    assert decision.reasons[-1] == "its analysis waits: no model 'cord'"
+    assert lab.states() == [JobState.QUEUED]
+    lab.models = ("cord",)
+    assert analyse.run(lab.analyst, lab.claim("gpu")) is JobState.DONE
+
+
+def test_a_series_that_the_rule_of_a_missing_model_does_not_take_waits_for_nothing(lab: Lab) -> None:
+    lab.models = ()
+    lab.rule(all=[{"keyword": "Modality", "equals": "CT"}])
+    lab.receive()
+    routed(lab)
+
+    (decision,) = lab.look(decisions.all_of, STUDY)
     assert not decision.taken
-    assert "no model 'cord'" in decision.reasons
+    assert decision.reasons == ("all[1]: Modality equals CT is not true; seen: MR",)
+    assert lab.states() == []
+
+
+def test_nothing_waits_for_the_missing_model_of_a_rule_in_shadow(lab: Lab) -> None:
+    lab.models = ()
+    lab.rule(state="shadow")
+    lab.receive()
+    routed(lab)
+
+    (decision,) = lab.look(decisions.all_of, STUDY)
+    assert not decision.taken
+    assert decision.reasons == ("model 'cord' is not installed", "no model 'cord'")
+    assert lab.states() == []
+
+
+def test_images_that_wait_for_a_model_are_kept(lab: Lab) -> None:
+    lab.models = ()
+    lab.rule()
+    lab.receive()
+    routed(lab)
+
+    assert [item.why for item in lab.look(retention.holdings)] == [retention.Why.PENDING]
 
 
 def test_a_rule_may_shorten_the_quiet_time_of_the_study(lab: Lab) -> None:
