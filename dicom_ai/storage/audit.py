@@ -1,6 +1,6 @@
 """The audit trail: append-only, free of patient data; subjects are UIDs, ids and names of settings."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import sqlalchemy as sa
@@ -16,8 +16,6 @@ LONGEST_TRANSACTION_S = 300.0
 
 STUDIES = "studies"
 """Key of a detail that names the studies of a list, so that each of them is found in the trail."""
-
-BATCH = 1000
 
 Detail = Mapping[str, str | int | float | bool | None]
 
@@ -73,17 +71,6 @@ def search(session: Session, wanted: TrailSearch, *, before: int | None = None, 
     if before is not None:
         query = query.where(AuditRow.id < before)
     return tuple(_event(row) for row in session.scalars(query.order_by(AuditRow.id.desc()).limit(most)))
-
-
-def every(session: Session, wanted: TrailSearch, *, most: int) -> Iterator[AuditEvent]:
-    """Yield the events that fit, newest first, at most so many; read in parts, so that a long trail fits the memory."""
-    before: int | None = None
-    while most > 0:
-        found = search(session, wanted, before=before, most=min(BATCH, most))
-        yield from found
-        if len(found) < BATCH:
-            return
-        before, most = found[-1].id, most - len(found)
 
 
 def actors(session: Session) -> Sequence[str]:

@@ -3,10 +3,14 @@ import io
 import re
 
 import pytest
+import sqlalchemy as sa
 
 from dicom_ai.app import App
+from dicom_ai.domain.trail import TrailSearch
 from dicom_ai.storage import audit
+from dicom_ai.storage.tables import AuditRow
 from dicom_ai.web.application import create
+from dicom_ai.web.trail import AT_ONCE, csv_of
 from tests.unit.pipeline.lab import STUDY
 from tests.unit.web.browser import Browser
 
@@ -68,6 +72,31 @@ def test_an_export_has_the_whole_trail_and_is_itself_in_it(node: App, administra
     assert answer.headers["content-type"].startswith("text/csv")
     assert [row["who"] for row in table] == [f"robot {number}" for number in reversed(range(60))]
     assert rows(administrator.get("/audit").text)[0] == ("administrator", "audit trail exported")
+
+
+def test_an_export_reads_a_long_trail_in_parts_and_leaves_out_nothing(node: App, administrator: Browser) -> None:
+    number = 2 * AT_ONCE + 1
+    events = [
+        {"at": 1.0, "actor": f"robot {at}", "action": "paused", "subject": "all", "detail": {}} for at in range(number)
+    ]
+    with node.database.write() as session:
+        session.execute(sa.insert(AuditRow), events)
+        session.execute(sa.insert(AuditRow), [events[0] | {"action": "resumed"}] * 3)
+
+    table = list(csv.DictReader(io.StringIO(administrator.get("/audit/trail.csv?action=paused").text)))
+
+    assert [row["who"] for row in table] == [f"robot {at}" for at in reversed(range(number))]
+
+
+def test_what_is_done_while_an_export_runs_is_no_part_of_it_and_disturbs_nothing(node: App) -> None:
+    record(node, *[("ada", "paused", "all")] * AT_ONCE)
+    parts = csv_of(node.database, TrailSearch(action="paused"))
+    begun = [next(parts), next(parts)]
+    record(node, ("eve", "paused", "all"))  # the export holds no transaction meanwhile
+
+    lines = "".join([*begun, *parts]).splitlines()
+
+    assert (len(lines), "eve" in "".join(lines)) == (1 + AT_ONCE, False)
 
 
 def test_no_name_becomes_a_formula_of_a_spreadsheet(node: App, administrator: Browser) -> None:
