@@ -29,6 +29,9 @@ LEAST_SHARE = 0.12
 OFF_SPINE_SHARE, FURTHEST_PIECE_MM = 0.03, 40.0
 """A piece of bone and discs apart from the largest one, at least this share of it, may go on with the spine this far
 from its end; beside it lie no vertebrae."""
+BESIDE_SHARE, BESIDE_MM = 0.5, 12.0
+"""A bone this far to the side of the line between the bones above and below it, and smaller than this share of both, is
+the head of a rib or a joint: in a scoliosis of 100 mm radius vertebrae 35 mm apart lie 6 mm off that line."""
 REFERENCE_SHARE = 0.3
 """A bone is C2, or the sacrum, if at least this share of it looks so: far from the middle they look like others."""
 
@@ -75,6 +78,7 @@ def separate(classes: np.ndarray, values: ClassValues, spacing_mm: Sequence[floa
     single = _single_bones(bones & spine, discs & spine, spacing_mm)
     kinds = _kinds(single, classes, values)
     single, kinds = _without_doubles(single, kinds, values)
+    single, kinds = _without_what_lies_beside(single, kinds, spacing_mm)
     vertebrae = _from_above(single, [number for number, kind in kinds.items() if kind != values.sacrum])
     sacrum = next((number for number, kind in kinds.items() if values.sacrum and kind == values.sacrum), None)
     labels = single.astype(np.uint16)
@@ -223,6 +227,26 @@ def _without_doubles(
     if dropped:
         single = np.where(np.isin(single, list(dropped)), 0, single)
     return single, {number: kind for number, kind in kinds.items() if number not in dropped}
+
+
+def _without_what_lies_beside(
+    single: np.ndarray, kinds: dict[int, int], spacing_mm: Sequence[float]
+) -> tuple[np.ndarray, dict[int, int]]:
+    """Drop small bones to the side of their neighbours above and below, the smallest first."""
+    sizes = np.bincount(single.ravel())
+    centres = {number: np.argwhere(single == number).mean(axis=0) * spacing_mm for number in kinds}
+    column = sorted(kinds, key=lambda number: float(centres[number][1]))
+    for number in sorted(kinds, key=lambda number: int(sizes[number])):
+        place = column.index(number)
+        if not 0 < place < len(column) - 1:
+            continue
+        around = [column[place - 1], column[place + 1]]
+        line = np.interp(centres[number][1], *([float(centres[one][axis]) for one in around] for axis in (1, 0)))
+        small = sizes[number] < BESIDE_SHARE * min(sizes[around])
+        if small and abs(float(centres[number][0]) - line) > BESIDE_MM:
+            column.remove(number)
+    kept = [number for number in kinds if number in column]
+    return np.where(np.isin(single, kept), single, 0), {number: kinds[number] for number in kept}
 
 
 def _at_an_end(mask: np.ndarray) -> bool:

@@ -116,7 +116,8 @@ def lumbar():
 def levels_in(found, truth):
     """The level that was given to each drawn vertebra, L5 first."""
     names = {segment.number: segment.structure.level for segment in found.segments}
-    return [names.get(int(np.bincount(found.labels[truth == value]).argmax())) for value in range(1, 6)]
+    inside = [found.labels[truth == value] for value in range(1, 6)]
+    return [names.get(int(np.bincount(one).argmax())) if one.size else None for one in inside]
 
 
 DRAWN = ["L5", "L4", "L3", "L2", "L1"]
@@ -145,6 +146,28 @@ def test_an_image_the_wrong_way_round_in_its_header_gets_no_wrong_level(shipped,
     assert all(level in (None, right) for level, right in zip(found, DRAWN, strict=True))
     if 1 in axes:
         assert set(found) == {None}
+
+
+@pytest.mark.parametrize(
+    ("axis", "kept", "named"),
+    [
+        (2, slice(None, 111), False),
+        (2, slice(111, None), False),
+        (0, slice(9, None), True),
+        (1, slice(106, None), True),
+    ],
+    ids=["front half", "back half", "one side", "lower half"],
+)
+def test_a_spine_half_outside_the_image_gets_no_wrong_level(shipped, lumbar, axis, kept, named):
+    """The cuts go through the middle of the bodies; to the side and below, the sacrum stays in view."""
+    image, truth = lumbar
+    box = tuple(kept if place == axis else slice(None) for place in range(3))
+    part = Volume(np.ascontiguousarray(image.voxels[box]), image.affine)
+
+    found = levels_in(shipped.predict(SourceImage("1", "2", part, ())), truth[box])
+
+    assert all(level in (None, right) for level, right in zip(found, DRAWN, strict=True))
+    assert (found[:3] == DRAWN[:3]) == named
 
 
 @pytest.mark.parametrize("value", [3, 1], ids=["in L3", "in L5"])

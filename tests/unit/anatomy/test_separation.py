@@ -100,6 +100,25 @@ def test_a_piece_beside_the_spine_is_left_out(size):
     assert len(separate(classes, VALUES, SPACING).vertebrae) == 3
 
 
+def test_the_head_of_a_rib_at_the_side_of_a_disc_is_no_vertebra():
+    classes = np.pad(column([1, 1, 1]), ((0, 8), (0, 0), (0, 0)))
+    classes[14:22, 30:42, 30:48] = 1  # beside the first disc, touching the body above
+
+    parts = separate(classes, VALUES, SPACING)
+
+    assert len(parts.vertebrae) == 3
+    assert not parts.labels[18:22, 30:42, 30:48].any()
+
+
+def test_every_vertebra_of_a_curve_of_ten_centimetres_radius_is_kept():
+    classes = np.zeros((SLICES + 24, *column([1] * 5).shape[1:]), np.uint8)
+    for row, plane in enumerate(np.moveaxis(column([1] * 5), 1, 0)):
+        aside = round((100 - np.sqrt(100**2 - min(80, abs(row - 84)) ** 2)) / SPACING[0])
+        classes[aside : aside + SLICES, row] = plane
+
+    assert len(separate(classes, VALUES, SPACING).vertebrae) == 5
+
+
 def test_a_vertebra_cut_by_the_border_is_kept():
     classes = column([1, 1, 1])[:, 6 + BODY_MM - 6 :]
 

@@ -106,6 +106,32 @@ def test_a_sacrum_of_another_signal_than_bone_is_metal_or_fluid_and_not_believed
     assert any("another signal" in note for note in labelling.notes) != named
 
 
+@pytest.mark.parametrize(
+    ("kept", "named"),
+    [(slice(30, None), False), (slice(None, 30), False), (slice(16, None), False), (slice(12, None), True)],
+    ids=["back half", "front half", "all but the front wall", "all"],
+)
+def test_a_spine_half_outside_the_image_is_not_counted(kept, named):
+    segmentation, grid = drawn([V, V, V, S])
+    labels = np.ascontiguousarray(segmentation.labels[:, :, kept])
+    cut = Volume(np.ascontiguousarray(grid.voxels[:, :, kept]), grid.affine)
+
+    labelling = label_segmentation(Segmentation(labels, segmentation.segments, 1.0), cut)
+
+    assert [one.level for one in labelling.labels] == (["L3", "L4", "L5"] if named else [None] * 3)
+    assert any("cuts through most vertebrae" in note for note in labelling.notes) != named
+
+
+def test_a_border_that_cuts_one_of_four_vertebrae_leaves_the_count():
+    segmentation, grid = drawn([V, V, V, V, S])
+    segmentation.labels[:, :, :20][segmentation.labels[:, :, :20] != 1] = 0
+    labels = np.ascontiguousarray(segmentation.labels[:, :, 18:])
+
+    cut = Segmentation(labels, segmentation.segments, 1.0)
+
+    assert levels(cut, Volume(np.zeros(labels.shape, np.uint8), grid.affine)) == ["L2", "L3", "L4", "L5"]
+
+
 def test_without_sacrum_and_c2_there_is_no_level():
     assert levels(*drawn([V, V, V])) == [None] * 3
 
