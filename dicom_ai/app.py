@@ -26,7 +26,7 @@ from dicom_ai.pipeline.neighbours import Home, Live
 from dicom_ai.routing.shipped import read_rules
 from dicom_ai.sections import AuditSettings, SyslogServer
 from dicom_ai.settings import Settings
-from dicom_ai.storage import audit, rules, schema
+from dicom_ai.storage import audit, rules, schema, studies
 from dicom_ai.storage import neighbours as stored_neighbours
 from dicom_ai.storage.database import Database
 from dicom_ai.storage.disk import disk_of
@@ -191,15 +191,23 @@ def home_of(settings: Settings) -> Home:
 def prepare(app: App, *, rules_on: bool = False) -> None:
     """Bring the database to this release, and seed it with rules when it has none.
 
-    rules_on: seed them as the file has them; otherwise each starts in shadow, until an administrator turns it on.
+    rules_on: seed them as the file has them; otherwise each starts in shadow, until an administrator turns it on. A
+    database that was seeded in shadow, and that nobody has used since, counts as empty.
     """
     schema.upgrade(app.database)
     rule_set = read_rules(app.settings.rules.seed)
     seeded = rule_set if rules_on else rule_set.seeded_as("shadow")
     with app.database.write() as session:
-        if rules.current(session) is None:
-            note = "seeded as they stand" if rules_on else "seeded in shadow"
-            rules.save(session, seeded.as_toml(), author="dicom-ai", note=note)
+        stored = rules.current(session)
+        is_unused = stored is not None and stored.note == _IN_SHADOW and studies.last_received_at(session) is None
+        if stored is None or (rules_on and is_unused):
+            rules.save(session, seeded.as_toml(), author="dicom-ai", note=_AS_THEY_STAND if rules_on else _IN_SHADOW)
+        elif rules_on and not any(rule.get("state", "on") == "on" for rule in stored.content.get("rule", ())):
+            reason = f"the database has rules, version {stored.version} by {stored.author}: {stored.note}"
+            log.warning("--rules-on does nothing", reason=reason, instead="dicom-ai rules turn NAME on")
+
+
+_IN_SHADOW, _AS_THEY_STAND = "seeded in shadow", "seeded as they stand"
 
 
 def configure_log(settings: Settings) -> None:

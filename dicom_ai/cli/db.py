@@ -14,7 +14,9 @@ def command() -> None:
 
 @command.command()
 @config_option
-@click.option("--rules-on", is_flag=True, help="Seed an empty database with rules that are on, not in shadow.")
+@click.option(
+    "--rules-on", is_flag=True, help="Seed a database that is not in use yet with rules that are on, not in shadow."
+)
 def upgrade(config: Path | None, rules_on: bool) -> None:
     """Bring the database to this release; seed it with the shipped rules, in shadow, when it has none."""
     from dicom_ai.app import open_app, prepare

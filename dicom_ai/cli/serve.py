@@ -9,7 +9,9 @@ from dicom_ai.cli._process import begin, config_option, leave, stop_event
 
 @click.command(name="serve")
 @config_option
-@click.option("--rules-on", is_flag=True, help="Seed an empty database with rules that are on, not in shadow.")
+@click.option(
+    "--rules-on", is_flag=True, help="Seed a database that is not in use yet with rules that are on, not in shadow."
+)
 @click.option("--print-settings", is_flag=True, help="Print a settings file with every key commented, and exit.")
 def command(config: Path | None, rules_on: bool, print_settings: bool) -> None:
     """Receive, analyse, report and send in one process, until SIGTERM or SIGINT."""

@@ -1,6 +1,6 @@
 import json
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -9,7 +9,8 @@ import structlog
 from dicom_ai.app import App, configure_log, open_app, prepare, refuse_loops
 from dicom_ai.errors import ConfigError
 from dicom_ai.settings import DestinationSettings, Log, Node, Settings, Storage, Timeouts
-from dicom_ai.storage import rules
+from dicom_ai.storage import rules, studies
+from tests.unit.storage.test_studies import IMAGE
 
 PACS = DestinationSettings(name="pacs", kind="c_store", parameters={"host": "h", "port": 104, "dimse_s": 300.0})
 SHELF = DestinationSettings(name="shelf", kind="folder", parameters={"folder": "/srv"})
@@ -58,11 +59,57 @@ def test_the_demo_seeds_them_on(app: App) -> None:
     assert "on" in states(app)
 
 
-def test_rules_that_are_there_are_left_alone(app: App) -> None:
+def test_a_database_that_was_only_upgraded_counts_as_empty(app: App, capfd: pytest.CaptureFixture[str]) -> None:
     prepare(app)
     prepare(app, rules_on=True)
 
+    assert "on" in states(app)
+    assert "--rules-on" not in capfd.readouterr().err
+
+
+def a_person_changes_a_rule(app: App) -> None:
+    with app.database.write() as session:
+        name = rules.in_force(session).rule_set.rules[0].name
+        rules.turn(session, name, "off", author="anna")
+
+
+def an_image_comes(app: App) -> None:
+    with app.database.write() as session:
+        studies.record_instance(session, IMAGE)
+
+
+@pytest.mark.parametrize(
+    ("used", "reason"),
+    [
+        (a_person_changes_a_rule, "version 2 by anna: cord turned off"),
+        (an_image_comes, "version 1 by dicom-ai: seeded in shadow"),
+    ],
+)
+def test_the_rules_of_a_database_in_use_are_left_alone_and_the_log_says_so(
+    app: App, capfd: pytest.CaptureFixture[str], used: Callable[[App], None], reason: str
+) -> None:
+    prepare(app)
+    used(app)
+    configure_log(Settings(log=Log(format="json")))
+    prepare(app, rules_on=True)
+
     assert "on" not in states(app)
+    (line,) = capfd.readouterr().err.splitlines()
+    assert json.loads(line) | {"timestamp": ""} == {
+        "event": "--rules-on does nothing",
+        "level": "warning",
+        "reason": f"the database has rules, {reason}",
+        "instead": "dicom-ai rules turn NAME on",
+        "timestamp": "",
+    }
+
+
+def test_rules_that_are_on_are_left_as_they_are(app: App) -> None:
+    prepare(app, rules_on=True)
+    prepare(app, rules_on=True)
+
+    with app.database.read() as session:
+        assert rules.in_force(session).version == 1
 
 
 def test_a_destination_by_c_store_takes_what_the_node_has_unless_it_has_its_own(app: App) -> None:
