@@ -81,7 +81,7 @@ def command(
     pictures: Path | None,
     card: bool,
 ) -> None:
-    """Score MODEL (spinal-cord, spine-mr, spine-xray).
+    """Score MODEL (spinal-cord, spine-mr, spine-xray, spine-xray-synthetic).
 
     A case that its weights have seen is refused, or marked with --seen. With --folds the weights that ship are not
     scored: every fold trains its own without the people whom it is scored on; with --shipped only where they saw them.

@@ -58,7 +58,7 @@ def command(
     ablate: bool,
     deliver: Path | None,
 ) -> None:
-    """Train MODEL (spinal-cord, spine-mr)."""
+    """Train MODEL (spinal-cord, spine-mr, spine-xray, spine-xray-synthetic)."""
     from dicom_ai.training.recipes import TrainRequest, recipe
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")

@@ -149,6 +149,11 @@ def seen_films(folder: Path) -> frozenset[str]:
     return frozenset(facts["films"])
 
 
+def seen_people(models: Path) -> frozenset[str]:
+    """Return the films that the shipped weights have seen."""
+    return seen_films(models / MODEL)
+
+
 def deliver(out: Path, models: Path, *, model: str = MODEL) -> Path:
     """Write the model folder: ONNX files, model.toml, training.json, and a card without scores."""
     folder = models / model
@@ -167,7 +172,9 @@ def deliver(out: Path, models: Path, *, model: str = MODEL) -> Path:
             raise ConfigError(f"{out}: a U-Net {name!r} and a Mask R-CNN {facts['detector']['net']!r}")
         facts["detector"]["parameters"] = _millions(MaskRCNN(DETECTOR_NETS[name]))
         digests |= write_detector(name, loop.averaged_weights(out / DETECTOR), patch, folder)
-    names = {film.name for film in read_packed(out / PACK)}
+    packed = read_packed(out / PACK)
+    facts["waists"] = any(len(film.outlines) for film in packed)
+    names = {film.name for film in packed}
     facts["films"] = sorted(names.union(*(facts[part].pop("before", ()) for part in BOTH if part in facts)))
     (folder / vertxnet_card.TRAINING_FILE).write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
     vertxnet_card.write_manifest(folder, digests, net=name, patch=patch)
@@ -242,6 +249,12 @@ def summary(rows: Sequence[dict[str, Any]]) -> tuple[str, ...]:
 def describe(folder: Path, report: Report) -> None:
     """Write metrics.json and the card of the model folder."""
     vertxnet_card.write_metrics(folder, report, when=date.today().isoformat())
+    vertxnet_card.write_card(folder)
+
+
+def describe_folds(folder: Path, report: Report, *, trained: str) -> None:
+    """Write folds.json and the card of the model folder. trained: how the weights of the folds came about."""
+    vertxnet_card.write_folds(folder, report, trained=trained)
     vertxnet_card.write_card(folder)
 
 

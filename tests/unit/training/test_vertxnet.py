@@ -15,7 +15,7 @@ from dicom_ai.inference.registry import ModelStore
 from dicom_ai.training import loop, vertxnet, vertxnet_card, vertxnet_evaluation, vertxnet_synthetic
 from dicom_ai.training.data.xray_cases import Film, read_packed, write_films
 from dicom_ai.training.data.xray_synthesis import TARGETS
-from dicom_ai.training.recipes import TrainRequest
+from dicom_ai.training.recipes import Report, TrainRequest
 from dicom_ai.training.vertxnet import NetRecipe, deliver, new_detector, prepare, train_detector, train_unet, unet_loss
 from dicom_ai.training.vertxnet_evaluation import Comparison, Remembering, evaluate_films, report_of, summary
 
@@ -125,6 +125,25 @@ def test_the_card_says_that_the_films_have_no_licence_and_holds_the_scores(model
     assert "1 AP films" in card
 
 
+def test_the_card_tells_of_the_folds_and_how_they_were_trained(models, tmp_path):
+    folder = tmp_path / "spine-xray"
+    shutil.copytree(models / "spine-xray", folder)
+    rows = (row() | {"fold": "fold-1"}, row("U-Net alone") | {"fold": "fold-1", "view": "lumbar"})
+    report = Report(("fold", "system"), rows, ("by film: ensemble: 1 views",))
+    vertxnet.describe_folds(folder, report, trained="every fold trained its own for 24 minutes")
+
+    card = (folder / "MODEL_CARD.md").read_text(encoding="utf-8")
+    assert "Every fold trained its own for 24 minutes." in card
+    assert "- by film: ensemble: 1 views" in card
+    assert "| fold-1 | ensemble |" in card
+    assert "| fold-1 | U-Net alone |" not in card
+    assert json.loads((folder / "folds.json").read_text())["rows"][0]["found"] == 5
+
+
+def test_the_shipped_weights_tell_which_films_they_have_seen(models):
+    assert vertxnet.seen_people(models) == {"lateral_01"}
+
+
 def row(system: str = "ensemble", **changes) -> dict[str, object]:
     counts = {"views": 1, "all right": 0, "bodies": 10, "found": 5, "drawn": 5, "Dice": 0.9, "IoU": 0.8}
     levels = {"right": 3, "wrong": 0, "withheld": 2, "AP films": 2, "AP drawn": 0, "AP levels": 0}
@@ -199,6 +218,7 @@ def test_the_second_variant_says_on_what_it_rests(models, tmp_path):
     shutil.copytree(models / "spine-xray", folder)
     facts = json.loads((folder / "training.json").read_text())
     (folder / "training.json").write_text(json.dumps(facts | {"films": ["ap_01", "phantom_000"]}))
+    (folder / "metrics.json").unlink(missing_ok=True)
     vertxnet_card.write_manifest(folder, {}, net="compact", patch=(288, 192))
     vertxnet_card.write_card(folder)
 
@@ -206,6 +226,20 @@ def test_the_second_variant_says_on_what_it_rests(models, tmp_path):
     assert 'name = "spine-xray-synthetic"' in manifest
     assert "none stated" not in manifest
     assert "No film without a licence taught these weights" in card
+    assert "not measured yet" in card
+
+
+def test_the_card_of_the_second_variant_begins_with_what_it_finds(models, tmp_path):
+    folder = tmp_path / vertxnet_synthetic.MODEL
+    shutil.copytree(models / "spine-xray", folder)
+    facts = json.loads((folder / "training.json").read_text())
+    (folder / "training.json").write_text(json.dumps(facts | {"films": ["ap_01", "phantom_000"]}))
+    vertxnet_card.write_metrics(folder, Report(("system", "view"), (row(),)), when="2026-01-01")
+    vertxnet_card.write_card(folder)
+
+    card = (folder / "MODEL_CARD.md").read_text(encoding="utf-8")
+    assert "of 10 bodies in views of real films it finds 5, and gives 3 of these their level, 0 a wrong one." in card
+    assert "No shipped rule uses these weights" in card
 
 
 def test_a_system_does_not_look_again_where_another_has_looked():
