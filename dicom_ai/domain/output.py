@@ -21,10 +21,10 @@ class Output(StrEnum):
 OUTPUTS: Mapping[Output, str] = MappingProxyType(
     {
         Output.SEG: "SEG of each MR series, BINARY; every viewer of SEGs shows it",
-        Output.LABELMAP: "SEG of each MR series as LABELMAP; where it is refused, as BINARY",
+        Output.LABELMAP: "SEG of each MR series as LABELMAP; few archives take it",
         Output.SOFT_SEG: "SEG of the soft cord, FRACTIONAL / OCCUPANCY: for reuse, most viewers do not show it",
         Output.XRAY_SEG: "SEG of each radiograph, BINARY; OHIF does not show it, the report has the outlines",
-        Output.SR: "the report, Comprehensive 3D SR; where it is refused, as Comprehensive SR",
+        Output.SR: "the report, Comprehensive 3D SR",
         Output.PDF: "the report on one page, as Encapsulated PDF",
         Output.PICTURE: "the report on one page, as Secondary Capture; it says who the patient is in its header only",
         Output.REJECTION_NOTE: "a Key Object that rejects what an earlier run of the study sent here (IHE IOCM)",

@@ -184,7 +184,7 @@ def _grid(frame: _Frame) -> list[Shape]:
     shapes.append(Line(((LEFT, TOP), corner, (WIDTH - RIGHT, corner[1])), SOFT))
     middle = 0.5 * (LEFT + WIDTH - RIGHT)
     shapes.append(Text((middle, corner[1] + 30), "mm below the top of the cord seen", anchor="middle", color=SOFT))
-    shapes.append(Text((LEFT - 6, TOP - 8), "mm2", anchor="end", color=SOFT))
+    shapes.append(Text((LEFT - 6, TOP - 8), "mm²", anchor="end", color=SOFT))
     return shapes
 
 
@@ -241,10 +241,10 @@ def _earlier(curve: CsaCurve, frame: _Frame) -> list[Shape]:
 
 def _legend(curve: CsaCurve) -> list[Shape]:
     said = " ".join(text for text in (curve.prior, curve.normal or "No range of healthy people is shown.") if text)
-    lines = wrap(said, _LEGEND_LETTERS)[:2]
-    low = HEIGHT - 22.0
+    lines = wrap(said, _LEGEND_LETTERS, max_lines=3, placeholder=" ...")
+    low = HEIGHT - 29.0
     shapes: list[Shape] = [
-        Text((LEFT, low + 13 * number), line, size=9.5, color=SOFT) for number, line in enumerate(lines)
+        Text((LEFT, low + 12 * number), line, size=9.5, color=SOFT) for number, line in enumerate(lines)
     ]
     if any(one.normal for one in curve.stretches):
         shapes.append(Area(((LEFT - 18, low - 8), (LEFT - 6, low - 8), (LEFT - 6, low), (LEFT - 18, low)), BAND))

@@ -266,6 +266,7 @@ def _form_page(
         kind=kind,
         kinds=destinations_form.KINDS,
         output_words=destinations_form.OUTPUT_WORDS,
+        instead={value: forms_of(value)[1:] for value, _ in destinations_form.OUTPUT_WORDS},
         before=before,
         has_secret=bool(before and SECRET & before.parameters.keys()),
         usual_cap=visit.app.neighbours.home.most_per_hour,

@@ -46,6 +46,20 @@ def test_twice_the_area_lies_twice_as_high():
     assert high == pytest.approx(2 * low)
 
 
+def test_what_is_said_below_is_said_to_its_end():
+    why = "No range of healthy people: " + "a long reason " * 18 + "and its end."
+
+    said = " ".join(texts(csa_drawing(curve([70.0] * 9, normal=why))))
+
+    assert said.endswith("and its end.")
+
+
+def test_what_has_no_room_below_ends_in_dots():
+    said = texts(csa_drawing(curve([70.0] * 9, normal="a word " * 200)))
+
+    assert said[-1].endswith(" ...")
+
+
 def test_the_curve_is_interrupted_where_nothing_may_be_said():
     drawing = csa_drawing(curve([70.0] * 40 + [None] * 5 + [70.0] * 40))
 

@@ -76,6 +76,20 @@ def test_a_destination_that_was_added_is_called_and_takes_the_test_object(
     assert tried == ["operator"] * 3
 
 
+def test_the_form_says_what_goes_where_a_form_of_results_is_refused(administrator: Browser) -> None:
+    page = administrator.get("/destinations/edit?kind=c_store").text
+
+    for value, instead in (
+        ("seg", "Secondary Capture"),
+        ("labelmap", "Segmentation, then Secondary Capture"),
+        ("sr", "Comprehensive SR, then Secondary Capture"),
+        ("pdf", "Secondary Capture"),
+        ("picture", "nothing goes, and that is listed"),
+    ):
+        line = page.split(f"<strong>{value}</strong>")[1].split("</label>")[0]
+        assert f"Where it is refused: {instead}." in line
+
+
 def test_a_destination_that_is_away_says_so_on_its_page(administrator: Browser) -> None:
     administrator.post("/destinations/save", FORM | {"port": str(free_port())})
 
