@@ -1,11 +1,15 @@
 """The models of a folder as they lie there, for who only looks: manifest, card, and whether the bytes are right."""
 
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 from dicom_ai.errors import ModelError
 from dicom_ai.inference.manifest import CARD_FILE, Manifest, read_manifest
-from dicom_ai.inference.registry import ModelStore, check_digest
+from dicom_ai.inference.registry import ModelStore, check_digest, digest_of
+
+MOST_DIGESTS = 512
+"""Files whose digests are remembered."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +38,7 @@ class Installed:
 
 
 def installed(folder: Path) -> tuple[Installed, ...]:
-    """Return every model of a folder, sorted by name. The weights are read to check their digests."""
+    """Return every model of a folder, sorted by name. Weights are read where a file is new or has changed."""
     return tuple(look(folder, name) for name in ModelStore(folder).names())
 
 
@@ -50,7 +54,7 @@ def look(folder: Path, name: str) -> Installed:
     problems, size = [], 0
     for weights in manifest.weights:
         try:
-            check_digest(weights)
+            check_digest(weights, digest_of=_known_digest)
             size += weights.path.stat().st_size
         except ModelError as error:
             problems.append(str(error))
@@ -63,3 +67,15 @@ def akin(one: Manifest, other: Manifest) -> bool:
     """Say whether two models make the same: then one can be a version of the other."""
     made = [{output.structure.name for output in manifest.outputs} for manifest in (one, other)]
     return one.name != other.name and one.measurements == other.measurements and made[0] == made[1]
+
+
+def _known_digest(path: Path) -> str:
+    """Return the digest of a file, read again only where the file is another: who looks does not wait for the disk."""
+    is_now = path.stat()
+    return _digest(path, is_now.st_size, is_now.st_mtime_ns, is_now.st_ctime_ns)
+
+
+@lru_cache(maxsize=MOST_DIGESTS)
+def _digest(path: Path, _size_bytes: int, _modified_ns: int, _changed_ns: int) -> str:
+    # the time of the last change of the inode tells a copy apart that kept size and date ("cp -p", rsync)
+    return digest_of(path)

@@ -172,11 +172,16 @@ def default_models_folder() -> Path:
     return Path(sysconfig.get_path("data")) / "share" / "dicom-ai" / "models"
 
 
-def check_digest(weights: WeightsFile) -> None:
+def digest_of(path: Path) -> str:
+    """Return the SHA-256 of a file's bytes."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def check_digest(weights: WeightsFile, *, digest_of: Callable[[Path], str] = digest_of) -> None:
     """Raise ModelError where the file is missing or its bytes are not those that the manifest names."""
     try:
-        with weights.path.open("rb") as file:
-            found = hashlib.file_digest(file, "sha256").hexdigest()
+        found = digest_of(weights.path)
     except OSError as error:
         raise ModelError(f"{weights.path}: weights cannot be read: {error.strerror}") from error
     if found != weights.sha256:

@@ -73,6 +73,12 @@ def search(session: Session, wanted: TrailSearch, *, before: int | None = None, 
     return tuple(_event(row) for row in session.scalars(query.order_by(AuditRow.id.desc()).limit(most)))
 
 
+def is_recorded(session: Session, actor: str, action: str, subject: str, *, since: float) -> bool:
+    """Say whether somebody has done something to a subject since a time."""
+    same = (AuditRow.actor == actor, AuditRow.action == action, AuditRow.subject == subject, AuditRow.at >= since)
+    return session.scalar(sa.select(AuditRow.id).where(*same).limit(1)) is not None
+
+
 def actors(session: Session) -> Sequence[str]:
     """Return everybody who is in the trail, by name."""
     return _distinct(session, AuditRow.actor)

@@ -6,6 +6,7 @@ from pathlib import Path
 from fastapi import HTTPException
 from starlette.responses import Response
 
+from dicom_ai.dicom.document_reader import read_pdf, read_picture
 from dicom_ai.dicom.kept_series import read_series
 from dicom_ai.dicom.nifti import write_nifti
 from dicom_ai.dicom.seg_reader import labels_on, read_seg
@@ -13,13 +14,18 @@ from dicom_ai.dicom.series_reader import read_volume
 from dicom_ai.domain.image import Volume
 from dicom_ai.domain.result import ResultKind, ResultObject
 from dicom_ai.errors import RejectedInput
+from dicom_ai.imaging.overlay import png_bytes
 from dicom_ai.storage import audit, browse, results, studies
+from dicom_ai.storage.database import now
 from dicom_ai.web import numbers, pictures
 from dicom_ai.web.asker import Asker
 from dicom_ai.web.pictures import Stack
 from dicom_ai.web.sent import Sent, sent_of, stack_of
 
 RADIOGRAPHS = ("CR", "DX")
+
+LOOK_S = 900.0
+"""Pictures of a study that somebody asks for within so long are one look at it."""
 
 
 def require_run(asker: Asker, study_uid: str, number: int) -> Sent:
@@ -46,6 +52,20 @@ def sent_object(asker: Asker, sop_instance_uid: str) -> Response:
     return _file(item.path.read_bytes(), f"{item.identity.kind.value}-{sop_instance_uid}.dcm", "application/dicom")
 
 
+def document(asker: Asker, sop_instance_uid: str) -> Response:
+    """Return the PDF inside the object that was sent."""
+    item = find(asker, sop_instance_uid, ResultKind.PDF)
+    _note(asker, item.study_uid, "pdf file")
+    return _file(read_pdf(item.path), f"report-{sop_instance_uid}.pdf", "application/pdf")
+
+
+def sheet(asker: Asker, sop_instance_uid: str) -> Response:
+    """Return the secondary capture that was sent as PNG."""
+    item = find(asker, sop_instance_uid, ResultKind.SC)
+    _note(asker, item.study_uid, "png file")
+    return _file(png_bytes(read_picture(item.path)), f"report-{sop_instance_uid}.png", "image/png")
+
+
 def labels(asker: Asker, sop_instance_uid: str) -> Response:
     """Return the labels of a SEG as NIfTI, on the grid of its images."""
     item = find(asker, sop_instance_uid, ResultKind.SEG)
@@ -69,7 +89,9 @@ def labels(asker: Asker, sop_instance_uid: str) -> Response:
 
 def picture(asker: Asker, sop_instance_uid: str, index: int, segments: list[int]) -> Response:
     """Return one slice with the chosen segments drawn over it."""
-    stack, missing = stack_or_why(asker, find(asker, sop_instance_uid, ResultKind.SEG))
+    seg = find(asker, sop_instance_uid, ResultKind.SEG)
+    note_look(asker, seg.study_uid)
+    stack, missing = stack_or_why(asker, seg)
     if stack is None or not 0 <= index < len(stack.frames):
         raise HTTPException(404, missing or "There is no such slice.")
     png = pictures.picture(stack, index, frozenset(segments))
@@ -93,6 +115,16 @@ def find(asker: Asker, sop_instance_uid: str, kind: ResultKind | None = None) ->
     if item is None or kind not in (None, item.identity.kind) or not item.path.is_file():
         raise HTTPException(404, "The node has no such object, or keeps it no longer.")
     return item
+
+
+def note_look(asker: Asker, study_uid: str) -> None:
+    """Note that somebody sees a picture of a study, unless the trail has that they looked at it just now."""
+    subject = f"study {study_uid}"
+    with asker.database.read() as session:
+        is_noted = audit.is_recorded(session, asker.who, "viewed", subject, since=now(session) - LOOK_S)
+    if not is_noted:
+        with asker.database.write() as session:
+            audit.record(session, asker.who, "viewed", subject)
 
 
 def _file(content: bytes, name: str, media_type: str) -> Response:

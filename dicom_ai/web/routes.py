@@ -127,6 +127,8 @@ URLS = (
     Url("GET", "/studies/{study_uid}/runs/{number}/plots/{series_uid}.svg", result.plot, VIEWER),
     Url("GET", "/studies/{study_uid}/runs/{number}/table.csv", result.table, VIEWER),
     Url("GET", "/results/{sop_instance_uid}/object.dcm", result.download, VIEWER),
+    Url("GET", "/results/{sop_instance_uid}/report.pdf", result.document, VIEWER),
+    Url("GET", "/results/{sop_instance_uid}/report.png", result.sheet, VIEWER),
     Url("GET", "/results/{sop_instance_uid}/labels.nii.gz", result.nifti, VIEWER),
     Url("GET", "/results/{sop_instance_uid}/slices/{index}.png", result.picture, VIEWER),
 )

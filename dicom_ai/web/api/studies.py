@@ -114,6 +114,7 @@ def plot(call: Calling, study_uid: str, number: Number, series_uid: str) -> Resp
     """Return the CSA along the cord of a series as SVG."""
     sent = downloads.require_run(call, study_uid, number)
     curve = found(curve_from_entry(sent.entries.get(series_uid, {})), "curve")
+    downloads.note_look(call, study_uid)
     return Response(csa_svg(curve), media_type="image/svg+xml")
 
 
@@ -125,6 +126,16 @@ def table(call: Calling, study_uid: str, number: Number) -> Response:
 def sent_object(call: Calling, sop_instance_uid: str) -> Response:
     """Return a SEG, SR, PDF or secondary capture as it was sent."""
     return downloads.sent_object(call, sop_instance_uid)
+
+
+def document(call: Calling, sop_instance_uid: str) -> Response:
+    """Return the PDF inside the object that was sent."""
+    return downloads.document(call, sop_instance_uid)
+
+
+def sheet(call: Calling, sop_instance_uid: str) -> Response:
+    """Return the secondary capture that was sent as PNG."""
+    return downloads.sheet(call, sop_instance_uid)
 
 
 def labels(call: Calling, sop_instance_uid: str) -> Response:
@@ -173,6 +184,8 @@ CALLS = (
     ApiCall("GET", "/studies/{study_uid}/runs/{number}/plots/{series_uid}.svg", plot, VIEWER),
     ApiCall("POST", "/studies/{study_uid}/runs/{number}/judgements", judge, OPERATOR),
     ApiCall("GET", "/results/{sop_instance_uid}/object.dcm", sent_object, VIEWER),
+    ApiCall("GET", "/results/{sop_instance_uid}/report.pdf", document, VIEWER),
+    ApiCall("GET", "/results/{sop_instance_uid}/report.png", sheet, VIEWER),
     ApiCall("GET", "/results/{sop_instance_uid}/labels.nii.gz", labels, VIEWER),
     ApiCall("GET", "/results/{sop_instance_uid}/slices/{index}.png", picture, VIEWER),
     ApiCall("GET", "/judgements", tally, VIEWER),

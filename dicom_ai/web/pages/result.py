@@ -1,5 +1,6 @@
 """The results of one run: the sent objects on the received images, the curve, the numbers, what people make of them."""
 
+from collections.abc import Mapping
 from typing import Annotated
 
 from fastapi import Form, HTTPException, Query
@@ -14,6 +15,15 @@ from dicom_ai.web.pages.study import require, viewer_link
 from dicom_ai.web.pictures import Stack
 from dicom_ai.web.sent import present
 from dicom_ai.web.visit import Visiting
+
+WORDS: Mapping[ResultKind, str] = {
+    ResultKind.SEG: "Segmentation (SEG)",
+    ResultKind.SR: "Report with the numbers (SR)",
+    ResultKind.PDF: "Report on one page",
+    ResultKind.SC: "The page as a picture (secondary capture)",
+    ResultKind.KO: "Note that rejects an earlier result (KO)",
+}
+"""Kind of object -> what it is called among the downloads."""
 
 Chosen = Annotated[list[int], Query()]
 
@@ -53,6 +63,8 @@ def show(
         tables=numbers.tables(findings, {uid: item.description for uid, item in sent.series.items()}),
         levels=numbers.levels(findings),
         downloads=present(sent.objects),
+        words=WORDS,
+        radiographs=downloads.RADIOGRAPHS,
         judged=judged,
         verdicts=list(Verdict),
         viewer=viewer_link(visit, study_uid),
@@ -87,6 +99,7 @@ def plot(visit: Visiting, study_uid: str, number: int, series_uid: str) -> Respo
     curve = curve_from_entry(sent.entries.get(series_uid, {}))
     if curve is None:
         raise HTTPException(404)
+    downloads.note_look(visit, study_uid)
     return Response(csa_svg(curve), media_type="image/svg+xml")
 
 
@@ -98,6 +111,16 @@ def table(visit: Visiting, study_uid: str, number: int) -> Response:
 def download(visit: Visiting, sop_instance_uid: str) -> Response:
     """Return an object as it was sent."""
     return downloads.sent_object(visit, sop_instance_uid)
+
+
+def document(visit: Visiting, sop_instance_uid: str) -> Response:
+    """Return the PDF inside the object that was sent."""
+    return downloads.document(visit, sop_instance_uid)
+
+
+def sheet(visit: Visiting, sop_instance_uid: str) -> Response:
+    """Return the secondary capture that was sent as PNG."""
+    return downloads.sheet(visit, sop_instance_uid)
 
 
 def nifti(visit: Visiting, sop_instance_uid: str) -> Response:

@@ -23,7 +23,7 @@ from dicom_ai.storage import (
     timeline,
 )
 from dicom_ai.storage.decisions import StoredDecision
-from dicom_ai.web import pictures
+from dicom_ai.web import downloads, pictures
 from dicom_ai.web.asker import Asker
 from dicom_ai.web.visit import Visit, Visiting
 
@@ -71,6 +71,7 @@ def thumbnail_of(asker: Asker, study_uid: str, series_uid: str) -> Response:
     files = [path for path in map(asker.app.files.path, paths) if path.exists()]
     if not files:
         raise HTTPException(404)
+    downloads.note_look(asker, study_uid)
     try:
         picture = pictures.thumbnail(files)
     except RejectedInput as error:

@@ -9,6 +9,7 @@ from dicom_ai import settings
 from dicom_ai.app import App, open_app
 from dicom_ai.domain.account import Role
 from dicom_ai.domain.destination import Destination
+from dicom_ai.domain.output import Output
 from dicom_ai.pipeline import send
 from dicom_ai.storage import accounts
 from dicom_ai.storage.tables import StudyRow
@@ -18,16 +19,20 @@ from tests.unit.pipeline.test_report import analysed, reported
 HOSTILE = "<script>alert(1)</script>^Jane"
 """A patient name that is a script where a page does not escape it."""
 
+OUTPUTS = frozenset({Output.SEG, Output.SR, Output.PDF, Output.PICTURE})
+"""What goes to the archive of the node."""
+
 
 def lab_node(folder: Path, hashed: str, *, sent: bool = True) -> tuple[Lab, App]:
     """Return a laboratory whose study has a report, and a node of pages on the same database and files."""
     folder.mkdir(exist_ok=True)
     lab = Lab(folder, at=time.time() - 3600)
+    lab.destinations = {"pacs": Destination("pacs", "folder", outputs=OUTPUTS)}
     analysed(lab)
     reported(lab)
     if sent:
         (folder / "out").mkdir()
-        sender = lab.sender(Destination("pacs", "folder", {"folder": str(folder / "out")}))
+        sender = lab.sender(Destination("pacs", "folder", {"folder": str(folder / "out")}, outputs=OUTPUTS))
         turn = send.claim(sender, "sender", 60)
         assert turn is not None
         send.run(sender, turn)
@@ -40,7 +45,12 @@ def lab_node(folder: Path, hashed: str, *, sent: bool = True) -> tuple[Lab, App]
             ),
             web=settings.Web(time_zone="Europe/Berlin", viewer_url="https://ohif.example/viewer"),
             destinations=(
-                settings.DestinationSettings(name="pacs", kind="folder", parameters={"folder": str(folder / "out")}),
+                settings.DestinationSettings(
+                    name="pacs",
+                    kind="folder",
+                    parameters={"folder": str(folder / "out")},
+                    outputs=tuple(sorted(OUTPUTS)),
+                ),
             ),
         )
     )

@@ -102,6 +102,26 @@ def test_what_was_sent_is_downloaded_as_it_was_sent(sent_study: App, tmp_path: P
     assert client.get(f"/api/v1/results/{uids['seg']}/slices/0.png?segments=1").content[:4] == b"\x89PNG"
 
 
+def test_pdf_and_picture_are_downloaded_and_the_trail_says_by_whom(sent_study: App) -> None:
+    client = caller(sent_study, Role.VIEWER)
+    uids = objects(client)
+    paths = (
+        f"{uids['pdf']}/report.pdf",
+        f"{uids['pdf']}/object.dcm",
+        f"{uids['sc']}/report.png",
+        f"{uids['sc']}/object.dcm",
+    )
+    answers = [client.get(f"/api/v1/results/{path}") for path in paths]
+
+    types = [answer.headers["content-type"] for answer in answers]
+    trail = (
+        caller(sent_study, Role.ADMINISTRATOR).get("/api/v1/audit?who=token+viewer&action=downloaded").json()["events"]
+    )
+    assert types == ["application/pdf", "application/dicom", "image/png", "application/dicom"]
+    assert [answer.content[:4] for answer in answers[::2]] == [b"%PDF", b"\x89PNG"]
+    assert [event["detail"]["what"] for event in trail[:4]] == ["sc", "png file", "pdf", "pdf file"]
+
+
 def test_a_verdict_counts_for_the_scanner_of_the_images(own_study: App) -> None:
     client = caller(own_study, Role.OPERATOR)
     level = client.get(f"/api/v1/studies/{STUDY}/runs/1").json()["levels"][0]
