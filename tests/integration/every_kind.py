@@ -26,13 +26,30 @@ from tests.unit.dicom.results import Read
 REPLACED = "1.2.3.4"
 """SOP Instance UID of the report that sr-again replaces; it is not among the files."""
 
-SEGS = ("seg", "seg-spine", "seg-japanese", "seg-poor", "seg-enhanced", "seg-dx", "seg-cr", "seg-soft", "seg-labelmap")
+NAMES = {
+    "japanese": (["", "ISO 2022 IR 87"], "Yamada^Tarou=山田^太郎=やまだ^たろう", "+0900"),
+    "greek": ("ISO_IR 126", "Παπαδοπούλου^Μαρία", "+0200"),
+    "latin": ("ISO_IR 100", "Müller^Jörg^^Dr.", "-0330"),
+}
+"""Sources from elsewhere: character set, name of the patient, time zone. Each has a SEG, a report and a PDF."""
+
+SEGS = (
+    "seg",
+    "seg-spine",
+    *(f"seg-{origin}" for origin in NAMES),
+    "seg-poor",
+    "seg-enhanced",
+    "seg-dx",
+    "seg-cr",
+    "seg-soft",
+    "seg-labelmap",
+)
 MEASUREMENT_REPORTS = (
     "sr",
     "sr-failed",
     "sr-again",
     "sr-prior",
-    "sr-japanese",
+    *(f"sr-{origin}" for origin in NAMES),
     "sr-poor",
     "sr-enhanced",
     "sr-dx",
@@ -40,7 +57,7 @@ MEASUREMENT_REPORTS = (
     "sr-fallback",
 )
 REPORTS = (*MEASUREMENT_REPORTS, "sr-nothing")
-DOCUMENTS = ("pdf", "pdf-japanese", "picture", "note", "note-unsafe")
+DOCUMENTS = ("pdf", *(f"pdf-{origin}" for origin in NAMES), "picture", "note", "note-unsafe")
 """The report on one page in its two forms, and notes that reject results."""
 
 KINDS = (*SEGS, *REPORTS, *DOCUMENTS)
@@ -64,16 +81,15 @@ def write_every_kind(folder: Path) -> dict[str, Written]:
 
 
 def _sources(folder: Path) -> dict[str, Read]:
-    japanese = builders.mr_series(
-        SpecificCharacterSet=["", "ISO 2022 IR 87"],
-        PatientName="Yamada^Tarou=山田^太郎=やまだ^たろう",
-        TimezoneOffsetFromUTC="+0900",
-    )
     bare = {"PatientBirthDate": None, "StudyID": None, "AccessionNumber": None, "PatientSex": None}
     oblique = builders.oblique("axial", angle_deg=20)
+    elsewhere = {
+        origin: builders.mr_series(SpecificCharacterSet=charset, PatientName=name, TimezoneOffsetFromUTC=offset)
+        for origin, (charset, name, offset) in NAMES.items()
+    }
     return {
         "neck": results.read(builders.mr_series(), folder / "neck"),
-        "japanese": results.read(japanese, folder / "japanese"),
+        **{origin: results.read(series, folder / origin) for origin, series in elsewhere.items()},
         "poor": results.read(builders.mr_series(directions=oblique, **bare), folder / "poor"),
         "enhanced": results.read(builders.enhanced_mr(frame_order=(4, 0, 2, 1, 3)), folder / "enhanced"),
         "dx": results.read(builders.radiograph(FrameOfReferenceUID="1.2.3"), folder / "dx"),
@@ -86,7 +102,7 @@ def _segs(folder: Path, sources: dict[str, Read]) -> dict[str, Written]:
     chosen: dict[str, tuple[str, tuple[Structure, ...]]] = {
         "seg": ("neck", ()),
         "seg-spine": ("neck", spine),
-        "seg-japanese": ("japanese", ()),
+        **{f"seg-{origin}": (origin, ()) for origin in NAMES},
         "seg-poor": ("poor", ()),
         "seg-enhanced": ("enhanced", spine),
         "seg-dx": ("dx", spine),
@@ -126,7 +142,7 @@ def _reports(folder: Path, sources: dict[str, Read]) -> dict[str, Written]:
         "sr-again": results.report(neck, levels[1], identity=again),
     }
     origins = dict.fromkeys(reports, neck)
-    for origin in ("japanese", "poor", "enhanced", "dx", "cr"):
+    for origin in (*NAMES, "poor", "enhanced", "dx", "cr"):
         image = sources[origin]
         finding = results.finding(image, "C3", "C3", structure=results.vertebra("C3"))
         reports[f"sr-{origin}"], origins[f"sr-{origin}"] = results.report(image, finding), image
@@ -159,7 +175,7 @@ def _documents(folder: Path, sources: dict[str, Read]) -> dict[str, Written]:
     page = Page("AI report of the spine", ("Phantom",), (), (), None, (), ("a note",), ("a model",))
     _, place = results.seg_of(neck, folder=folder)
     documents = {}
-    for name, origin in (("pdf", "neck"), ("pdf-japanese", "japanese")):
+    for name, origin in (("pdf", "neck"), *((f"pdf-{origin}", origin) for origin in NAMES)):
         image = sources[origin]
         header = next(iter(source_headers(image.series).values()))
         named = results.identity(ResultKind.PDF)

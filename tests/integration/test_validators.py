@@ -13,6 +13,7 @@ from tests.integration import validators
 from tests.integration.every_kind import (
     KINDS,
     MEASUREMENT_REPORTS,
+    NAMES,
     RADIOGRAPHS,
     REPLACED,
     REPORTS,
@@ -23,13 +24,15 @@ from tests.peers import free_port
 
 NOTES = ("note", "note-unsafe")
 
+PDFS = ("pdf", *(f"pdf-{origin}" for origin in NAMES))
+
 READ_BY_HIGHDICOM = [kind for kind in MEASUREMENT_REPORTS if kind != "sr-failed"]
 """highdicom 0.28 reads no NUM without a value, which PS3.3 C.18.1 allows."""
 
 IODS = {
     "sr-fallback": "ComprehensiveSR",
     "seg-labelmap": "",
-    **dict.fromkeys(("pdf", "pdf-japanese"), "EncapsulatedPDF"),
+    **dict.fromkeys(PDFS, "EncapsulatedPDF"),
     "picture": "SCImage",
     **dict.fromkeys(NOTES, "KeyObjectSelectionDocument"),
 }
@@ -87,7 +90,7 @@ def test_a_note_is_read_with_what_it_rejects(objects, kind):
     assert "Rejected for" in text and "SG image" in text
 
 
-@pytest.mark.parametrize("kind", ["pdf", "pdf-japanese"])
+@pytest.mark.parametrize("kind", PDFS)
 def test_dcmtk_takes_the_pdf_out_again(objects, kind, tmp_path):
     document = dcmread(objects[kind].path)
 
@@ -206,22 +209,27 @@ def test_every_outline_is_closed_and_inside_its_image(objects, kind):
         assert 1 <= int(reference.get("ReferencedFrameNumber", 1)) <= int(image.get("NumberOfFrames", 1))
 
 
-@pytest.mark.parametrize("kind", [kind for kind in KINDS if "japanese" in kind])
-def test_a_japanese_name_reaches_the_archive(objects, kind):
-    result = dcmread(objects[kind].path)
+@pytest.mark.parametrize(("origin", "hour"), [("japanese", "2100"), ("greek", "1400"), ("latin", "0830")])
+@pytest.mark.parametrize("form", ["seg", "sr", "pdf"])
+def test_name_and_clock_are_those_of_the_source(objects, form, origin, hour):
+    """The results were made at noon, UTC."""
+    result = dcmread(objects[f"{form}-{origin}"].path)
 
-    assert result.PatientName == "Yamada^Tarou=山田^太郎=やまだ^たろう"
-    assert result.TimezoneOffsetFromUTC == "+0900"
-    assert str(result.ContentTime).startswith("21")
+    assert (result.SpecificCharacterSet, result.PatientName) == ("ISO_IR 192", NAMES[origin][1])
+    assert result.TimezoneOffsetFromUTC == NAMES[origin][2]
+    for clock in ("ContentTime", "SeriesTime", "InstanceCreationTime"):
+        assert str(result[clock].value).startswith(hour)
 
 
-def test_orthanc_stores_every_kind(objects, tmp_path):
+def test_orthanc_stores_every_kind_and_reads_every_name(objects, tmp_path):
     with orthanc(tmp_path, node_port=free_port(), forwards=False) as archive:
         outcomes = _sent(objects, RemoteAe("127.0.0.1", archive.port, ORTHANC_AE_TITLE, "DICOM_AI"))
         there = {item["MainDicomTags"]["SOPInstanceUID"] for item in archive.get("/instances?expand")}
+        named = {item["PatientMainDicomTags"]["PatientName"] for item in archive.get("/studies?expand")}
 
     assert {kind: error for kind, error in outcomes.items() if error} == {}
     assert {_uid(written) for written in objects.values()} <= there
+    assert {name for _, name, _ in NAMES.values()} <= named
 
 
 def test_dcmtks_archive_stores_every_kind_but_the_label_map(objects, tmp_path):
