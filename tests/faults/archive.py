@@ -2,11 +2,7 @@
 
 import subprocess
 import time
-from collections.abc import Iterator
 from pathlib import Path
-
-from pydicom import Dataset, dcmread
-from pydicom.errors import InvalidDicomError
 
 from dicom_ai.dimse import scu
 from dicom_ai.errors import DicomAiError
@@ -24,7 +20,7 @@ class Archive:
         self._folder = folder
         self._process: subprocess.Popen | None = None
         self.port = free_port()
-        folder.mkdir(parents=True)
+        folder.mkdir(parents=True, exist_ok=True)
 
     def start(self, *misbehaviour: str) -> None:
         """Start it, with options of storescp such as --abort-during."""
@@ -42,13 +38,9 @@ class Archive:
             self._process.wait(30)
             self._process = None
 
-    def objects(self) -> Iterator[Dataset]:
-        """Yield what it has stored, whole."""
-        for path in sorted(self._folder.iterdir()):
-            try:
-                yield dcmread(path, stop_before_pixels=True)
-            except (InvalidDicomError, EOFError):
-                continue  # it was killed while it wrote this; nobody was told that it has it
+    def files(self) -> list[Path]:
+        """Return what it has stored, and what it had begun to store when it was killed."""
+        return sorted(self._folder.iterdir())
 
     def _wait(self) -> None:
         peer = scu.RemoteAe("127.0.0.1", self.port, AE_TITLE, "DICOM_AI")

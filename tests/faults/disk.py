@@ -15,7 +15,7 @@ MNT_DETACH = 2
 @contextmanager
 def small_disk(folder: Path, megabytes: int) -> Iterator[Path]:
     """Mount an empty file system of so many megabytes on a folder."""
-    folder.mkdir(parents=True)
+    folder.mkdir(parents=True, exist_ok=True)
     _mount("tmpfs", folder, "tmpfs", 0, f"size={megabytes}m,mode=0700")
     try:
         yield folder

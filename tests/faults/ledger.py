@@ -1,20 +1,24 @@
 """The books: what was acknowledged, against what the node keeps; what each patient should get, against what came."""
 
 import hashlib
+import time
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import sqlalchemy as sa
 from pydicom import Dataset, dcmread
+from pydicom.errors import InvalidDicomError
 
 from dicom_ai.app import App
 from dicom_ai.storage import withdrawals
-from dicom_ai.storage.tables import InstanceRow
+from dicom_ai.storage.tables import InstanceRow, ResultRow
 from tests.integration.listening import as_sent
 
 KINDS = ("SEG", "SR")
+ON_THE_WAY_S = 5.0
+"""What was being sent when a patient was corrected may still arrive for so long."""
 
 
 @dataclass(frozen=True)
@@ -57,25 +61,48 @@ class Tally:
 
 @dataclass
 class Ledger:
-    """What a scenario sent and may expect."""
+    """What a scenario sent and may expect.
+
+    statuses: how often each was the answer to an image; None: there was no answer. corrected_at: when every image of
+    the corrected patient was acknowledged, by study.
+    """
 
     acknowledged: dict[tuple[str, str], Path] = field(default_factory=dict)
     studies: dict[str, Expected] = field(default_factory=dict)
     paths: set[Path] = field(default_factory=set)
+    statuses: Counter[int | None] = field(default_factory=Counter)
+    corrected_at: dict[str, float] = field(default_factory=dict)
 
     def expect(self, expected: Expected) -> None:
         """Expect results of a study, or others than before."""
         self.studies[expected.study_uid] = expected
 
-    def note(self, path: Path) -> None:
-        """Note that an image was answered with Success."""
+    def answered(self, path: Path, status: int | None) -> None:
+        """Note what an image was answered with."""
+        self.statuses[status] += 1
+        if status == 0:
+            self._acknowledge(path)
+
+    def note_corrected(self, study_uid: str) -> None:
+        """Note that every image of the corrected patient is acknowledged: what is not on its way must not leave."""
+        self.corrected_at[study_uid] = time.time()
+
+    def _acknowledge(self, path: Path) -> None:
         uid = str(dcmread(path, stop_before_pixels=True).SOPInstanceUID)
         self.paths.add(path)
         self.acknowledged[uid, hashlib.sha256(as_sent(path)).hexdigest()] = path
 
-    def tally(self, app: App, arrived: Iterable[Dataset]) -> Tally:
-        """Compare the books with the node's store and with what the archive has."""
-        return self.compare(list(arrived), kept=_kept(app), withdrawn=_withdrawn(app, self.studies))
+    def tally(self, app: App, arrived: Iterable[Path]) -> Tally:
+        """Compare the books with the node's store and with the files that the archive has."""
+        written = _written(app)
+        objects = [(path, dataset) for path in arrived if (dataset := whole(path, written)) is not None]
+        late = {
+            str(dataset.SOPInstanceUID)
+            for path, dataset in objects
+            if left_too_late(path, self.corrected_at.get(str(dataset.StudyInstanceUID)))
+        }
+        withdrawn = _withdrawn(app, self.studies) - late
+        return self.compare([dataset for _, dataset in objects], kept=_kept(app), withdrawn=withdrawn)
 
     def compare(
         self, arrived: list[Dataset], *, kept: Collection[tuple[str, str]], withdrawn: Collection[str] = ()
@@ -132,6 +159,30 @@ def _kept(app: App) -> set[tuple[str, str]]:
             )
         ).all()
     return {(uid, digest) for uid, path in rows if (digest := _digest(app.files.path, path))}
+
+
+def _written(app: App) -> dict[str, str]:
+    """Return the digest of every result that the node has written and keeps, by UID."""
+    with app.database.read() as session:
+        rows = session.execute(
+            sa.select(ResultRow.sop_instance_uid, ResultRow.path).where(ResultRow.path.is_not(None))
+        ).all()
+    return {uid: digest for uid, path in rows if (digest := _digest(app.files.path, path))}
+
+
+def left_too_late(path: Path, corrected_at: float | None) -> bool:
+    """Whether a result arrived when a correction of its study had long been acknowledged."""
+    return corrected_at is not None and path.stat().st_mtime > corrected_at + ON_THE_WAY_S
+
+
+def whole(path: Path, written: Mapping[str, str]) -> Dataset | None:
+    """Return a result that arrived; None for one of which a part is missing, as when the archive was killed."""
+    try:
+        dataset = dcmread(path, stop_before_pixels=True)
+        uid = str(dataset.SOPInstanceUID)
+        return dataset if written.get(uid) in (None, hashlib.sha256(as_sent(path)).hexdigest()) else None
+    except (InvalidDicomError, EOFError, AttributeError):
+        return None
 
 
 def _withdrawn(app: App, study_uids: Iterable[str]) -> set[str]:

@@ -8,11 +8,12 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from functools import partial
+from itertools import count
 from pathlib import Path
 
 import numpy as np
+import psutil
 import sqlalchemy as sa
-from pydicom import Dataset
 
 from dicom_ai.app import App, open_app
 from dicom_ai.domain.run import RunState
@@ -24,6 +25,7 @@ from tests import builders
 from tests.faults.archive import AE_TITLE as ARCHIVE
 from tests.faults.archive import Archive
 from tests.faults.ledger import Expected, Ledger, Patient, Tally
+from tests.faults.node_toml import BY_C_STORE, BY_COPY, SETTINGS
 from tests.faults.skip import need
 from tests.integration.listening import CALLING, associated
 from tests.integration.servers import Postgres, redis_server
@@ -37,46 +39,7 @@ Command = tuple[str, ...]
 LISTEN, GPU, IO, CLOCK = ("listen",), ("work", "--queue", "gpu"), ("work", "--queue", "io"), ("schedule",)
 COMMANDS: dict[str, tuple[Command, ...]] = {ONE: (("serve", "--rules-on"),), APART: (LISTEN, GPU, IO, CLOCK)}
 PACS = "pacs"
-
-SETTINGS = """
-[node]
-address = "127.0.0.1"
-port = {port}
-[storage]
-data_dir = "{data}"
-database_url = "{database_url}"
-reserve_bytes = 0
-[workers]
-broker_url = "{broker_url}"
-[models]
-directory = "{models}"
-device = "cpu"
-threads = 1
-[rules]
-seed = "{folder}/rules.toml"
-[brakes]
-max_study_age_days = 0
-[timing]
-series_quiet_s = {series_quiet_s}
-study_quiet_s = {quiet_s}
-association_stale_s = 5
-clock_s = 0.2
-lease_s = 2
-token_gap_s = 1
-retry_first_s = 0.3
-retry_longest_s = {retry_longest_s}
-maximum_lost = {maximum_lost}
-[timeouts]
-dimse_s = 10
-[web]
-port = {web_port}
-[[peers]]
-ae_title = "{calling}"
-[[destinations]]
-name = "pacs"
-kind = "c_store"
-parameters = {{ host = "127.0.0.1", port = {archive_port}, called_ae_title = "{archive}" }}
-"""
+MANIFEST = "model.toml"
 
 
 class Site:
@@ -84,7 +47,8 @@ class Site:
 
     data: the node's data folder, where it is not to be an ordinary one. quiet_s: how long a study must be quiet;
     longer than a fault that interrupts a sender, where one report is expected. maximum_lost: workers that a job may
-    take down; large where the scenario takes them down itself.
+    take down; large where the scenario takes them down itself. longest_run_s: of the model. target: a folder as the
+    destination instead of the archive. faults: for each fault of the scenario, whether it struck (see fault()).
     """
 
     def __init__(
@@ -97,8 +61,11 @@ class Site:
         retry_longest_s: float = 1,
         quiet_s: float = 0.6,
         maximum_lost: int = 100,
+        longest_run_s: float = 600,
+        target: Path | None = None,
     ) -> None:
-        self.folder, self.size = folder, size
+        self.folder, self.size, self._target = folder, size, target
+        self.faults: list[bool] = []
         self.data = data or folder / "data"
         self.commands = COMMANDS[size]
         self.ledger = Ledger()
@@ -132,12 +99,16 @@ class Site:
                 series_quiet_s=quiet_s / 2,
                 maximum_lost=maximum_lost,
                 calling=CALLING,
-                archive_port=self.archive.port,
-                archive=ARCHIVE,
+                destination=BY_COPY.format(folder=target)
+                if target
+                else BY_C_STORE.format(port=self.archive.port, archive=ARCHIVE),
             )
         )
         self._models = folder / "models"
-        model_folder(self._models / "bright", threshold_graph(500.0), options='activation = "sigmoid"')
+        manifest = (
+            model_folder(self._models / "bright", threshold_graph(500.0), options='activation = "sigmoid"') / MANIFEST
+        )
+        manifest.write_text(f"longest_run_s = {longest_run_s}\n{manifest.read_text()}")
         (folder / "rules.toml").write_text(RULE.format(model="bright", destination=PACS, state="on"))
         self._log = self._ends.enter_context((folder / "log").open("ab"))
 
@@ -151,9 +122,9 @@ class Site:
         self.start_processes()
         self.until(self.answers, "the node answers", seconds=120)
 
-    def start_processes(self) -> None:
-        """Start whatever does not run."""
-        for command in self.commands:
+    def start_processes(self, *more: Command) -> None:
+        """Start whatever does not run; more: beyond what a node of this size has."""
+        for command in (*self.commands, *more):
             if command not in self._running:
                 self._running[command] = subprocess.Popen(
                     [sys.executable, "-m", "dicom_ai", *command, "--config", str(self.config)],
@@ -169,6 +140,24 @@ class Site:
             process = self._running.pop(command)
             process.kill()
             process.wait(30)
+
+    def models(self) -> list[psutil.Process]:
+        """Return the processes that run the models."""
+        worker = psutil.Process(self._running[GPU if GPU in self._running else self.commands[0]].pid)
+        return [child for child in worker.children(recursive=True) if "spawn_main" in " ".join(child.cmdline())]
+
+    @contextmanager
+    def standing_still(self, command: Command) -> Iterator[None]:
+        """Let a process and those it has started do nothing for a while, as on a machine that was suspended."""
+        process = psutil.Process(self._running[command].pid)
+        family = [process, *process.children(recursive=True)]
+        for member in family:
+            member.suspend()
+        try:
+            yield
+        finally:
+            for member in family:
+                member.resume()
 
     def dead(self) -> list[Command]:
         """Return what has ended on its own."""
@@ -217,10 +206,10 @@ class Site:
 
     # ------------------------------------------------------------------------------------------- sending
 
-    def study(self, number: int, *, images: int = 8, side: int = 48, versions: int = 1) -> list[Path]:
+    def study(self, number: int, *, images: int = 8, versions: int = 1, **attributes: object) -> list[Path]:
         """Write the images of a study of a patient of its own, and expect its results."""
         self.ledger.expect(Expected(f"1.2.826.0.1.{number}", self.patient(number), versions))
-        return self.images(number, self.patient(number), images=images, side=side)
+        return self.images(number, self.patient(number), images=images, **attributes)
 
     def corrected(self, number: int) -> list[Path]:
         """Write the images of a study as another patient's, and expect its results for that one from now on."""
@@ -233,7 +222,9 @@ class Site:
         """Return whose a study is at first."""
         return Patient(f"P{number:03}", f"Fault^Number{number}", f"19{number % 100:02}0101")
 
-    def images(self, number: int, patient: Patient, *, images: int = 8, side: int = 48) -> list[Path]:
+    def images(
+        self, number: int, patient: Patient, *, images: int = 8, side: int = 48, **attributes: object
+    ) -> list[Path]:
         """Write the images of a study as a patient's; the same UIDs every time."""
         study_uid = f"1.2.826.0.1.{number}"
         ball = (bright_ball((images, side, side), (3.0, 1.0, 1.0)).voxels > 0) * 1000
@@ -245,6 +236,7 @@ class Site:
             PatientID=patient.id,
             PatientName=patient.name,
             PatientBirthDate=patient.birth_date,
+            **attributes,
         )
         for index, dataset in enumerate(datasets):
             uid = f"{study_uid}.1.{index + 1}"
@@ -259,12 +251,13 @@ class Site:
         """
         try:
             with associated(port or self.port) as association:
-                for path in paths if again else self._owed(paths):
-                    answer = association.send_c_store(path) if association.is_established else Dataset()
-                    if "Status" not in answer:
+                for path in paths if again else self.owed(paths):
+                    if not association.is_established:
                         return
-                    if answer.Status == 0:
-                        self.ledger.note(path)
+                    status = association.send_c_store(path).get("Status")
+                    self.ledger.answered(path, status)
+                    if status is None:
+                        return
         except (RuntimeError, OSError, ValueError):
             return  # the association broke: what was not answered was not acknowledged
 
@@ -275,9 +268,10 @@ class Site:
     def _all_acknowledged(self, paths: Sequence[Path]) -> bool:
         self.restart_dead()
         self.send_once(paths)
-        return not self._owed(paths)
+        return not self.owed(paths)
 
-    def _owed(self, paths: Sequence[Path]) -> list[Path]:
+    def owed(self, paths: Sequence[Path]) -> list[Path]:
+        """Return the images that were not acknowledged."""
         return [path for path in paths if path not in self.ledger.paths]
 
     # ------------------------------------------------------------------------------------------- looking
@@ -294,10 +288,45 @@ class Site:
     def holds(self, query: str) -> bool:
         """Whether a query of the database finds something; an unavailable database finds nothing."""
         try:
-            with self.app() as app, app.database.read() as session:
-                return session.execute(sa.text(query)).first() is not None
+            with self.app() as app:
+                return _finds(app, query)
         except DicomAiError:
             return False
+
+    def reach(self, query: str, *, seconds: float = 60) -> bool:
+        """Wait for a moment that a query finds; return whether it was met: it may pass unseen."""
+        end = time.monotonic() + seconds
+        with self.app() as app:
+            for turn in count(1):
+                if _finds(app, query):
+                    return True
+                if turn % 200 == 0 and self.settled():
+                    return False
+                if time.monotonic() > end:
+                    raise TimeoutError(f"not within {seconds:g} s: {query}")
+                time.sleep(0.002)
+        raise AssertionError("count() does not end")
+
+    def reported(self, number: int, *, again: bool = False) -> bool:
+        """Whether a study has a report; again: one after the first."""
+        runs_of = f"SELECT 1 FROM runs WHERE state = 'reported' AND study_uid = '1.2.826.0.1.{number}'"
+        return self.holds(runs_of + " AND number > 1" * again)
+
+    def until_reported(self, number: int, *, again: bool = False) -> None:
+        """Wait for the report of a study; again: for one after the first."""
+        self.until(partial(self._reported_at_last, number, again), "the study is reported", seconds=120)
+
+    def _reported_at_last(self, number: int, again: bool) -> bool:
+        self.restart_dead()
+        return self.reported(number, again=again)
+
+    def undelivered(self) -> bool:
+        """Whether a result that was to leave has not, as far as the node knows."""
+        return self.holds("SELECT 1 FROM outbox WHERE state IN ('waiting', 'unknown')")
+
+    def fault(self, struck: bool) -> None:
+        """Note a fault of the scenario, and whether it struck: whether it came when there was something to break."""
+        self.faults.append(struck)
 
     def settled(self, reports: int | None = None) -> bool:
         """Whether every study is reported, so many reports were made, and nothing waits to be sent."""
@@ -334,7 +363,7 @@ class Site:
             process.wait(60)
         self._running.clear()
         with self.app() as app:
-            return self.ledger.tally(app, self.archive.objects())
+            return self.ledger.tally(app, self._target.glob("*.dcm") if self._target else self.archive.files())
 
     def _run(self, *command: str) -> None:
         subprocess.run(
@@ -344,3 +373,20 @@ class Site:
             check=True,
             capture_output=True,
         )
+
+
+def _finds(app: App, query: str) -> bool:
+    with app.database.read() as session:
+        return session.execute(sa.text(query)).first() is not None
+
+
+@contextmanager
+def running(folder: Path, size: str, **options: object) -> Iterator[Site]:
+    """Run a node with its archive up; end it whatever happens."""
+    site = Site(folder, size, **options)  # type: ignore[arg-type]
+    try:
+        site.archive.start()
+        site.start()
+        yield site
+    finally:
+        site.close()
