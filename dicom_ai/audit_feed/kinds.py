@@ -133,6 +133,7 @@ OWN = frozenset(
         "job priority changed",
         "job tried again",
         "noticed",
+        "pause renamed",
         "paused",
         "report failed",
         "report parked",

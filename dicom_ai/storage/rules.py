@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 from dicom_ai.errors import ConfigError, RuleError
 from dicom_ai.routing.rule import Rule, RuleSet, parse_rules
 from dicom_ai.routing.shipped import read_rules
-from dicom_ai.storage import audit
+from dicom_ai.storage import audit, pauses
 from dicom_ai.storage.database import lock_study, now
 from dicom_ai.storage.tables import DecisionRow, RuleVersionRow
 
@@ -102,8 +102,13 @@ def require_newest(session: Session, seen: int) -> None:
 
 
 def put(session: Session, rule: Rule, *, instead_of: str = "", author: str, why: str = "") -> StoredRules:
-    """Add a version with one more rule, or with one in the place of another. Raises RuleError for a name in use."""
+    """Add a version with one more rule, or with one in the place of another. Raises RuleError for a name in use.
+
+    A pause of the other goes on under the new name.
+    """
     wanted = in_force(session).rule_set.with_rule(rule, instead_of=instead_of)
+    if instead_of and instead_of != rule.name:
+        pauses.rename_rule(session, instead_of, rule.name, who=author)
     return save(session, wanted.as_toml(), author=author, note=_note(_put(rule.name, instead_of), why))
 
 

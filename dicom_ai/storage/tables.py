@@ -368,7 +368,10 @@ class DestinationRow(Table):
 
 
 class PauseRow(Table):
-    """A pause of sending: of all (name is empty), a rule, a model or a destination; by whom, why, since when."""
+    """A pause of sending: of all (name is empty), a rule, a model or a destination; by whom, why, since when.
+
+    earlier: names that a paused rule had before it was named anew, under which older runs asked for their analyses.
+    """
 
     __tablename__ = "pauses"
     kind: Mapped[str] = mapped_column(WORD, primary_key=True)
@@ -376,6 +379,7 @@ class PauseRow(Table):
     since: Mapped[float]
     who: Mapped[str]
     why: Mapped[str]
+    earlier: Mapped[list[Any]] = mapped_column(default=list, server_default="[]")
 
 
 class HoldRow(Table):

@@ -1,5 +1,6 @@
 """The rules: as they are and were, checked and tried before they are saved, on and off, roll-back; TOML in and out."""
 
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Annotated, Any, Literal
 
@@ -10,7 +11,8 @@ from starlette.responses import PlainTextResponse, Response
 from dicom_ai.errors import RuleError
 from dicom_ai.routing.rule import RuleSet
 from dicom_ai.routing.shipped import rules_of
-from dicom_ai.storage import database, rules
+from dicom_ai.storage import database, pauses, rules
+from dicom_ai.storage.database import Session
 from dicom_ai.storage.rules import StoredRules
 from dicom_ai.web.api.access import ADMINISTRATOR, VIEWER, ApiCall, Call, Calling, Name, Number, Text, Version
 from dicom_ai.web.pages.rules_import import place_of
@@ -59,6 +61,10 @@ class Saved(BaseModel):
     text: Toml
     seen: Seen
     checked: Annotated[Text, Field(description="the fingerprint that the check of these very rules gave")]
+    renamed: Annotated[
+        dict[Name, Name],
+        Field(max_length=100, description="earlier name -> new name of a rule, whose pause then goes on under it"),
+    ] = {}
     why: Why = ""
 
 
@@ -153,6 +159,7 @@ def save(call: Calling, wanted: Saved) -> dict[str, Any]:
         require_sound(call, rules.in_force(session).rule_set, after)
         if wanted.checked != rules.fingerprint(wanted.seen, after):
             raise RuleError("these rules were not checked on this version: ask rules/check, and send its fingerprint")
+        _rename_pauses(session, rules.in_force(session).rule_set, after, wanted.renamed, who=call.who)
         note = wanted.why.strip() or "saved by the API"
         return _told(rules.save(session, after.as_toml(), author=call.who, note=note))
 
@@ -213,6 +220,14 @@ def _told(stored: StoredRules) -> dict[str, Any]:
         "author": stored.author,
         "note": stored.note,
     }
+
+
+def _rename_pauses(session: Session, before: RuleSet, after: RuleSet, renamed: Mapping[str, str], *, who: str) -> None:
+    """Let pauses follow the new names of rules. Raises RuleError for a name that was not there, or did not change."""
+    for old, new in renamed.items():
+        if old not in before.names or old in after.names or new not in after.names or new in before.names:
+            raise RuleError(f"{old!r} was not given the name {new!r} by this")
+        pauses.rename_rule(session, old, new, who=who)
 
 
 def _require_tried(before: StoredRules, after: RuleSet, checked: str, *, call_to_make: str) -> None:

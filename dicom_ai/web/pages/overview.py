@@ -63,4 +63,4 @@ def needs_of(app: App, session: Session) -> Iterator[Need]:
         yield Need("warn", "Held", f"{len(held)} doubts hold results until a person decides.", "/queue", "Decide")
     for item in pauses.all_of(session):
         text = f"by {item.who}{f': {item.why}' if item.why else ''}; {item.held} deliveries held"
-        yield Need("warn", f"Paused: {item.subject.text}", text, "/queue", "Resume")
+        yield Need("warn", f"Paused: {item.text}", text, "/queue", "Resume")

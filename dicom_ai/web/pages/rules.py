@@ -58,9 +58,9 @@ def names_on(stored: StoredRules) -> tuple[str, ...]:
 
 def _holds(pause: Pause, rule: Rule) -> bool:
     """Say whether a pause holds results of a rule."""
-    kind, name = pause.subject.kind, pause.subject.name
+    kind = pause.subject.kind
     named = {PauseKind.RULE: (rule.name,), PauseKind.MODEL: (rule.model,), PauseKind.DESTINATION: rule.destinations}
-    return kind is PauseKind.ALL or name in named[kind]
+    return kind is PauseKind.ALL or not set(named[kind]).isdisjoint(pause.names)
 
 
 def _days(visit: Visit, now: float) -> list[float]:

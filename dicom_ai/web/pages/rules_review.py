@@ -9,7 +9,7 @@ from dicom_ai.routing.changes import Change, changes
 from dicom_ai.routing.contradictions import contradictions
 from dicom_ai.routing.fault import require_workable, unworkable
 from dicom_ai.routing.rule import RuleSet
-from dicom_ai.storage import database, models_off, rules
+from dicom_ai.storage import database, models_off, pauses, rules
 from dicom_ai.storage.rules import StoredRules
 from dicom_ai.web.asker import Asker
 
@@ -51,7 +51,7 @@ def review(
         after=after,
         changes=different,
         trial=_try(asker, tried_against, after, days) if different else None,
-        warnings=(*(_of_a_new_name(*renamed) if renamed else ()), *warnings(asker, after)),
+        warnings=(*_of_names(asker, before, after, renamed), *warnings(asker, after)),
         fingerprint=rules.fingerprint(stored.version, after),
         days=days,
     )
@@ -89,8 +89,17 @@ def warnings(asker: Asker, rule_set: RuleSet) -> list[str]:
     )
 
 
-def _of_a_new_name(old: str, new: str) -> Iterator[str]:
-    yield f"{old} becomes {new}: what it took is counted under the old name, and a pause of {old} does not hold {new}"
+def _of_names(asker: Asker, before: RuleSet, after: RuleSet, renamed: tuple[str, str] | None) -> Iterator[str]:
+    """Yield what becomes of counts and pauses, which go by the names of rules."""
+    gone = [name for name in before.names if name not in after.names]
+    with asker.database.read() as session:
+        paused = [name for name in gone if pauses.is_paused(session, name)]
+    if renamed:
+        pause = f"; its pause goes on and holds {renamed[1]} too" if renamed[0] in paused else ""
+        yield f"{renamed[0]} becomes {renamed[1]}: what it took is counted under the old name{pause}"
+    for name in paused:
+        if renamed is None or name != renamed[0]:
+            yield f"{name} is paused and goes: its pause holds what it has made, and nothing of a rule of another name"
 
 
 def _try(asker: Asker, before: RuleSet, after: RuleSet, days: int) -> Trial:

@@ -136,3 +136,58 @@ def test_pause_and_resume_stand_in_the_audit_trail(waiting: Database) -> None:
     with waiting.read() as session:
         found = [(event.actor, event.action, event.subject) for event in audit.events(session)]
     assert found == [("anna", "paused", "rule neck"), ("ben", "resumed", "rule neck")]
+
+
+NECK, CERVICAL = Subject(PauseKind.RULE, "neck"), Subject(PauseKind.RULE, "cervical")
+
+
+def rename(database: Database, old: str, new: str) -> bool:
+    with database.write() as session:
+        return pauses.rename_rule(session, old, new, who="anna")
+
+
+def paused(database: Database) -> list[str]:
+    with database.read() as session:
+        return [one.text for one in pauses.all_of(session)]
+
+
+def test_the_pause_of_a_rule_that_is_named_anew_goes_on_and_holds_what_was_made_before(waiting: Database) -> None:
+    pause(waiting, NECK)
+    rename(waiting, "neck", "cervical")
+
+    assert paused(waiting) == ["rule cervical (before: neck)"]
+    assert due(waiting) == ["r/2.dcm"]
+    assert resume(waiting, CERVICAL)
+    assert due(waiting) == ["r/1.dcm", "r/2.dcm", "r/3.dcm"]
+
+
+def test_the_pause_holds_what_the_rule_makes_under_its_new_name(waiting: Database) -> None:
+    pause(waiting, Subject(PauseKind.RULE, "throat"))
+    rename(waiting, "throat", "neck")
+
+    assert due(waiting) == ["r/2.dcm"]
+
+
+def test_a_rule_that_gets_its_old_name_back_is_still_paused_and_is_resumed_by_any_name(waiting: Database) -> None:
+    pause(waiting, NECK)
+    rename(waiting, "neck", "cervical")
+    rename(waiting, "cervical", "neck")
+    back = paused(waiting)
+    rename(waiting, "neck", "cervical")
+
+    assert back == ["rule neck (before: cervical)"]
+    assert resume(waiting, NECK)
+    assert paused(waiting) == []
+
+
+def test_a_new_name_that_is_paused_itself_leaves_one_pause(waiting: Database) -> None:
+    pause(waiting, NECK)
+    pause(waiting, CERVICAL)
+    rename(waiting, "neck", "cervical")
+
+    assert paused(waiting) == ["rule cervical (before: neck)"]
+
+
+def test_a_rule_that_is_not_paused_is_not_paused_by_a_new_name(waiting: Database) -> None:
+    assert not rename(waiting, "neck", "cervical")
+    assert paused(waiting) == []

@@ -184,6 +184,21 @@ def test_a_rule_is_turned_on_with_the_evidence_of_its_dry_run_and_off_without(ow
     assert client.post("/api/v1/rules/cord/state", json=off).status_code == 200
 
 
+def test_a_pause_follows_a_rule_that_the_api_names_anew(own_study: App) -> None:
+    client = caller(own_study, Role.ADMINISTRATOR)
+    client.post("/api/v1/pause", json={"kind": "rule", "name": "cord"})
+    wanted = TOML.replace('"cord"', '"neck"')
+    checked = client.post("/api/v1/rules/check", json={"text": wanted}).json()
+    wish = {"text": wanted, "seen": checked["seen"], "checked": checked["fingerprint"]}
+    wrong = client.post("/api/v1/rules/save", json=wish | {"renamed": {"cord": "back"}})
+    client.post("/api/v1/rules/save", json=wish | {"renamed": {"cord": "neck"}})
+
+    (paused,) = client.get("/api/v1/queue").json()["paused"]
+    assert "cord is paused and goes" in " ".join(checked["warnings"])
+    assert wrong.status_code == 422
+    assert (paused["subject"]["name"], paused["earlier"]) == ("neck", ["cord"])
+
+
 def test_the_description_of_the_api_says_which_evidence_a_change_of_rules_needs(sent_study: App) -> None:
     described = TestClient(create(sent_study)).get("/api/v1/openapi.json").json()["components"]["schemas"]
 

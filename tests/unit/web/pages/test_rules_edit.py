@@ -3,7 +3,8 @@ import re
 import pytest
 
 from dicom_ai.app import App
-from dicom_ai.storage import audit, rules
+from dicom_ai.storage import audit, pauses, rules
+from dicom_ai.storage.pauses import PauseKind, Subject
 from dicom_ai.web.application import create
 from tests.unit.pipeline.lab import STUDY
 from tests.unit.web.browser import Browser
@@ -168,7 +169,23 @@ def test_a_rule_under_another_name_is_compared_with_itself(own_study: App) -> No
     page = administrator.post("/rules/edit", form).text
 
     assert "1 study of the last 7 days: 0 differences" in page
-    assert "a pause of cord does not hold neck" in page
+    assert "cord becomes neck: what it took is counted under the old name" in page
+
+
+def test_a_paused_rule_under_another_name_stays_paused_with_all_it_made(own_study: App) -> None:
+    administrator = Browser(create(own_study)).log_in("administrator")
+    with own_study.database.write() as session:
+        pauses.pause(session, Subject(PauseKind.RULE, "cord"), who="eve", why="a new coil")
+    form = NECK | {"seen": newest(own_study).version, "instead_of": "cord", "state": "shadow"}
+    page = administrator.post("/rules/edit", form).text
+    administrator.post("/rules/edit", form | {"do": "save", "checked": fingerprint(page)})
+
+    with own_study.database.read() as session:
+        (pause,) = pauses.all_of(session)
+    assert "its pause goes on and holds neck too" in page
+    assert (pause.text, pause.who, pause.why) == ("rule neck (before: cord)", "eve", "a new coil")
+    assert pause.held > 0
+    assert "rule neck (before: cord)" in administrator.get("/rules").text
 
 
 def test_a_hostile_value_is_shown_as_text(administrator: Browser) -> None:
