@@ -1,6 +1,6 @@
 """Archives that take less than we send: what they get instead, and what the node says of it."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -23,7 +23,7 @@ from dicom_ai.domain.output import Output
 from dicom_ai.pipeline import send
 from dicom_ai.storage import deliveries, outbox, results
 from dicom_ai.storage.outbox import OutboxState
-from tests.unit.pipeline.lab import STUDY, Lab
+from tests.unit.pipeline.lab import RETRIES, STUDY, Lab
 from tests.unit.pipeline.test_report import analysed, reported
 
 
@@ -46,8 +46,13 @@ def lab(tmp_path: Path) -> Iterator[Lab]:
 
 
 @contextmanager
-def archive(*sop_classes: str, status: int | None = None) -> Iterator[tuple[Destination, list[Dataset]]]:
-    """Run an archive that negotiates some SOP classes only, or answers 88.34 with a status; yields what it holds."""
+def archive(
+    *sop_classes: str, status: int | None = None, store: Callable[[Event], int] | None = None
+) -> Iterator[tuple[Destination, list[Dataset]]]:
+    """Run an archive that negotiates some SOP classes only, or answers 88.34 with a status; yields what it holds.
+
+    store: answers instead.
+    """
     held: list[Dataset] = []
 
     def keep(event: Event) -> int:
@@ -59,7 +64,7 @@ def archive(*sop_classes: str, status: int | None = None) -> Iterator[tuple[Dest
     ae = AE("PACS")
     for sop_class in sop_classes:
         ae.add_supported_context(sop_class)
-    server = ae.start_server(("127.0.0.1", 0), block=False, evt_handlers=[(evt.EVT_C_STORE, keep)])
+    server = ae.start_server(("127.0.0.1", 0), block=False, evt_handlers=[(evt.EVT_C_STORE, store or keep)])
     port = server.socket.getsockname()[1]
     try:
         yield Destination("pacs", "c_store", {"host": "127.0.0.1", "port": port, "called_ae_title": "PACS"}), held
@@ -96,6 +101,22 @@ def test_the_refusal_by_status_counts_like_one_in_the_negotiation(lab: Lab) -> N
         assert send_all(lab, destination) == 2
 
     assert [item.SOPClassUID for item in held] == [SegmentationStorage, ComprehensiveSRStorage]
+
+
+def test_what_is_sent_again_is_the_same_to_the_byte(lab: Lab) -> None:
+    came: list[tuple[str, bytes]] = []
+
+    def keep(event: Event) -> int:
+        came.append((event.request.AffectedSOPInstanceUID, event.encoded_dataset(include_meta=False)))
+        return 0xA700 if len(came) <= 2 else 0x0000
+
+    with archive(SegmentationStorage, Comprehensive3DSRStorage, store=keep) as (destination, _):
+        assert send_all(lab, destination) == 0
+        lab.advance(RETRIES.longest_s)
+        assert send_all(lab, destination) == 2
+
+    assert len(came) == 4
+    assert len({uid for uid, _ in came}) == len(set(came)) == 2
 
 
 def test_two_archives_get_the_same_fall_back(tmp_path: Path) -> None:

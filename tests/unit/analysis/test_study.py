@@ -8,13 +8,16 @@ from pydicom import dcmread
 
 from dicom_ai.analysis.findings_json import document
 from dicom_ai.analysis.identities import plan_identities
-from dicom_ai.analysis.series import SeriesFailure, analyse_series
+from dicom_ai.analysis.series import SeriesAnalysis, SeriesFailure, analyse_series
 from dicom_ai.analysis.study import report_study
 from dicom_ai.dicom.series_reader import NO_FRAME_OF_REFERENCE
 from dicom_ai.dicom.sr_reader import read_sr
+from dicom_ai.domain.output import Output
+from tests import builders
 from tests.peers import REPOSITORY
 from tests.predictors import BrightCord
 from tests.unit.analysis.conftest import RADIUS_MM, vertebra, write_cord_series
+from tests.unit.dicom import results
 
 CREATED = datetime(2026, 1, 10, 12, 0, tzinfo=UTC)
 SCHEMA = json.loads((REPOSITORY / "docs" / "reference" / "findings.schema.json").read_text())
@@ -148,6 +151,24 @@ def test_a_run_has_new_uids_and_names_what_it_replaces(cord_series, tmp_path):
 def _nothing(analysis):
     old = analysis.segmentation
     return type(old)(old.labels * 0, (), 0.1, soft=old.soft * 0, notes=("no cord found: 0.10 where 0.5 is needed",))
+
+
+@pytest.mark.parametrize(
+    ("outputs", "kinds"),
+    [({Output.SEG, Output.SR}, ["sr"]), ({Output.SR, Output.XRAY_SEG}, ["seg", "sr"])],
+    ids=["as delivered", "X-ray SEG chosen"],
+)
+def test_a_radiograph_gets_a_seg_where_a_destination_has_chosen_it(outputs, kinds, tmp_path):
+    image = results.read(builders.radiograph(), tmp_path / "in")
+    found = results.segmentation(image, results.vertebra("C3"))
+    film = SeriesAnalysis(image.series, image.source, "", results.MODEL, ("radiograph_vertebrae",), found, 0.1)
+    identities = plan_identities([film], run=1, created_at=CREATED, outputs=frozenset(outputs))
+
+    made = report_study([film], [], identities=identities, out=tmp_path, complete=True)
+
+    assert [item.identity.kind for item in made.objects] == kinds
+    frames = [dcmread(item.path).pixel_array for item in made.objects if item.identity.kind == "seg"]
+    assert [int(one.sum()) for one in frames] == [int(found.labels.sum())] * (len(kinds) - 1)
 
 
 def test_images_without_a_frame_of_reference_get_a_report_that_says_why_there_is_no_seg(tmp_path):

@@ -4,7 +4,8 @@ import math
 
 import numpy as np
 import pytest
-from pydicom import dcmread
+from pydicom import config, dcmread
+from pydicom.dataelem import DataElement
 
 from dicom_ai.dicom.codes import SCHEME
 from dicom_ai.dicom.seg_writer import EmptySegmentation, write_seg, write_soft_seg
@@ -63,6 +64,29 @@ def test_missing_attributes_of_type_2_cost_no_result(attributes, tmp_path):
     measures = seg.SharedFunctionalGroupsSequence[0].PixelMeasuresSequence[0]
     assert float(measures.SliceThickness) == 4.0
     assert str(seg.FrameOfReferenceUID)
+
+
+@pytest.mark.parametrize(
+    ("keyword", "vr", "value"),
+    [
+        ("PatientBirthDate", "DA", "unknown"),
+        ("PatientBirthDate", "DA", "1970-13-40"),
+        ("PatientSex", "CS", "W"),
+        ("StudyDate", "DA", "10.1.2026"),
+        ("StudyTime", "TM", "9 am"),
+    ],
+)
+def test_values_of_type_2_that_break_their_vr_are_emptied_in_every_result(keyword, vr, value, tmp_path):
+    sources = builders.mr_series()
+    for one in sources:
+        one[keyword] = DataElement(keyword, vr, value, validation_mode=config.IGNORE)
+    image = results.read(sources, tmp_path / "in")
+
+    seg = kept(seg_of(image), tmp_path)
+    report = kept(results.report(image, results.finding(image, "C3", "C3")), tmp_path)
+
+    for result in (seg, report):
+        assert (result[keyword].value, result.PatientID) == ("", "SYN001")
 
 
 @pytest.mark.parametrize(
