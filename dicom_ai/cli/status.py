@@ -50,7 +50,7 @@ def _node(app: "App") -> dict[str, Any]:
             "held": [_hold(item) for item in holds.open_now(session)],
             "paused": [
                 {
-                    "what": item.subject.text,
+                    "what": item.text,
                     "since": _time(item.since),
                     "who": item.who,
                     "why": item.why,
