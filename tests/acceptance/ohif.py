@@ -106,10 +106,11 @@ again and again, so that looking once more does not help.
 """
 
 
-def look(address: str, *, study: str, series: list[str], first: str, picture: Path) -> dict:
+def look(address: str, *, study: str, series: list[str], first: str, picture: Path, middle: bool = False) -> dict:
     """Open series of a study in headless Chromium and return what OHIF decoded; keep a screenshot.
 
-    series: those to load; first: the one to show. The answer holds segmentations, measurements, text, page errors and
+    series: those to load; first: the one to show. middle: the screenshot is of the middle slice, where OHIF would show
+    the first with a segment. The answer holds segmentations, measurements, text, page errors and
     the outside hosts that were asked.
     """
     node, chromium = need_program("node", package="nodejs"), need_program("chromium")
@@ -119,6 +120,7 @@ def look(address: str, *, study: str, series: list[str], first: str, picture: Pa
         "chromium": chromium,
         "driver": str(need_viewer() / "node_modules" / "playwright-core" / "index.mjs"),
         "picture": str(picture),
+        "middle": middle,
     }
     done = subprocess.run(
         [node, HERE / "ohif_look.mjs", json.dumps(request)], capture_output=True, text=True, timeout=180

@@ -73,6 +73,13 @@ for (const name of ['Skip all', 'Not now', 'No']) {
   const button = page.getByText(name, { exact: true });
   if (await button.count()) { await button.first().click().catch(() => {}); break; }
 }
+if (request.middle) {
+  await page.evaluate(() => {
+    const { viewportGridService, cornerstoneViewportService } = window.services;
+    const viewport = cornerstoneViewportService.getCornerstoneViewport(viewportGridService.getActiveViewportId());
+    return viewport.setImageIdIndex(viewport.getImageIds().length >> 1);
+  });
+}
 await page.waitForTimeout(500);
 await page.screenshot({ path: request.picture });
 console.log(JSON.stringify({ ...seen, errors, outside: [...outside] }));

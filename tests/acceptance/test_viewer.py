@@ -38,6 +38,7 @@ def test_ohif_shows_the_seg_voxel_for_voxel(viewed):
         series=[source, seg.SeriesInstanceUID],
         first=seg.SeriesInstanceUID,
         picture=folder / "seg.png",
+        middle=True,
     )
 
     (shown,) = seen["segmentations"]

@@ -40,8 +40,12 @@ def viewed(tmp_path_factory):
     folder: Path = tmp_path_factory.mktemp("kinds")
     ramp = np.broadcast_to(np.arange(64, dtype=np.uint16) * 16, SHAPE).copy()
     neck = results.read(builders.mr_series(ramp, plane="sagittal"), folder / "neck")
-    film = results.read(builders.radiograph(LUMBAR.film, PatientOrientation=["P", "F"]), folder / "film")
-    back = results.read(builders.mr_series(LUMBAR.voxels, plane="sagittal", spacing_mm=SPACING_MM), folder / "back")
+    lateral = builders.radiograph(LUMBAR.film, PatientOrientation=["P", "F"], SeriesDescription="L-SPINE LAT")
+    film = results.read(lateral, folder / "film")
+    sagittal = builders.mr_series(
+        LUMBAR.voxels, plane="sagittal", spacing_mm=SPACING_MM, SeriesDescription="t2_tse_sag"
+    )
+    back = results.read(sagittal, folder / "back")
     found = LUMBAR.segmentation(back.source.image)
     segments = results.segments(*(results.vertebra(level) for level in LEVELS))
     bodies = vertebra_findings(back.source, found)
