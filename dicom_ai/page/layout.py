@@ -12,7 +12,8 @@ from dicom_ai.page.content import RESEARCH_ONLY, KeyPicture, NumberTable, Page
 
 WIDTH, HEIGHT = 595.0, 842.0
 MARGIN, GAP = 40.0, 8.0
-PICTURES_HEIGHT, CURVE_HEIGHT = 160.0, 150.0
+PICTURES_HEIGHT = 160.0
+CURVE_HEIGHT, LARGEST_CURVE = 150.0, 210.0
 FOOTER = 62.0
 LINE, SMALL_LINE = 12.0, 8.5
 MOST_PICTURES, MOST_NOTES, MOST_ORIGINS = 3, 8, 4
@@ -48,10 +49,11 @@ def laid_out(page: Page) -> tuple[Placed, ...]:
     """Return the shapes of a page, the first lies lowest. What has no room is left out, and the page says so."""
     sheet = _Sheet()
     _head(sheet, page)
+    top, right = sheet.top, MARGIN
     if page.pictures:
-        _pictures(sheet, page.pictures[:MOST_PICTURES])
+        right = _pictures(sheet, page.pictures[:MOST_PICTURES])
     if page.curve is not None:
-        _curve(sheet, csa_drawing(page.curve))
+        _curve(sheet, csa_drawing(page.curve), beside=(right + GAP, top))
     notes = [line for note in page.notes for line in textwrap.wrap(note, LETTERS_A_LINE, subsequent_indent="  ")]
     kept = SMALL_LINE * min(len(notes), MOST_NOTES)
     for table, rows in zip(page.tables, _rows_shown(sheet, page.tables, keep=kept), strict=True):
@@ -84,8 +86,8 @@ def _head(sheet: _Sheet, page: Page) -> None:
     sheet.top -= 4
 
 
-def _pictures(sheet: _Sheet, pictures: Sequence[KeyPicture]) -> None:
-    """Show the pictures side by side, as high as the width allows, each with its caption below."""
+def _pictures(sheet: _Sheet, pictures: Sequence[KeyPicture]) -> float:
+    """Show the pictures side by side, as high as the width allows, each with its caption; return where they end."""
     width = WIDTH - 2 * MARGIN - GAP * (len(pictures) - 1)
     shapes = [picture.pixels.shape[1] / picture.pixels.shape[0] for picture in pictures]
     height = min(PICTURES_HEIGHT, width / sum(shapes))
@@ -100,13 +102,18 @@ def _pictures(sheet: _Sheet, pictures: Sequence[KeyPicture]) -> None:
         most_lines = max(most_lines, len(lines))
         left += shape * height + GAP
     sheet.top = top + height + most_lines * SMALL_LINE + GAP
+    return left - GAP
 
 
-def _curve(sheet: _Sheet, drawing: Drawing) -> None:
-    scale = CURVE_HEIGHT / drawing.height
-    left = (WIDTH - scale * drawing.width) / 2
-    sheet.shapes += [moved(shape, left=left, top=sheet.top, scale=scale) for shape in drawing.shapes]
-    sheet.top += CURVE_HEIGHT + GAP
+def _curve(sheet: _Sheet, drawing: Drawing, *, beside: tuple[float, float]) -> None:
+    """Show the curve right of the pictures, where there is room for it, else below. beside: where that room begins."""
+    left, top = beside
+    scale = min((WIDTH - MARGIN - left) / drawing.width, LARGEST_CURVE / drawing.height)
+    if top == sheet.top or scale * drawing.height < CURVE_HEIGHT:
+        scale = CURVE_HEIGHT / drawing.height
+        left, top = (WIDTH - scale * drawing.width) / 2, sheet.top
+    sheet.shapes += [moved(shape, left=left, top=top, scale=scale) for shape in drawing.shapes]
+    sheet.top = max(sheet.top, top + scale * drawing.height + GAP)
 
 
 def _rows_shown(sheet: _Sheet, tables: Sequence[NumberTable], *, keep: float) -> list[int]:

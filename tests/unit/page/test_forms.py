@@ -7,9 +7,9 @@ import pypdfium2
 import pytest
 from reportlab.pdfbase import pdfmetrics
 
-from dicom_ai.imaging.drawing import Text
+from dicom_ai.imaging.drawing import Line, Text
 from dicom_ai.page.content import RESEARCH_ONLY, page_of
-from dicom_ai.page.layout import HEIGHT, WIDTH, Picture, laid_out
+from dicom_ai.page.layout import FAINT, HEIGHT, WIDTH, Picture, laid_out
 from dicom_ai.page.letters import DOTS, FAMILY, JAPANESE, dots, runs
 from dicom_ai.page.pdf import pdf_of
 from dicom_ai.page.picture import picture_of
@@ -111,12 +111,27 @@ def test_captions_keep_to_the_width_of_their_pictures(page):
     narrow = replace(page.pictures[0], caption="series 2 t2_space_sag_iso: spinal-cord")
     shapes = laid_out(replace(page, pictures=(narrow, narrow)))
 
-    lines = [shape for shape in shapes if isinstance(shape, Text) and shape.size == 6.5 and shape.at[1] < HEIGHT / 2]
+    lines = [shape for shape in shapes if isinstance(shape, Text) and shape.size == 6.5 and shape.color == FAINT]
     pictures = [shape for shape in shapes if isinstance(shape, Picture)]
     for picture in pictures:
         below = [line for line in lines if line.at[0] == picture.left]
         assert " ".join(line.text for line in below) == narrow.caption
         assert all(measured(line) <= picture.width for line in below)
+
+
+@pytest.mark.parametrize(("pictures", "beside"), [(0, False), (1, True), (2, True), (3, False)])
+def test_the_curve_stands_beside_the_pictures_where_there_is_room(page, pictures, beside):
+    tall = replace(page.pictures[0], pixels=np.full((66, 42, 3), 128, np.uint8))
+    shapes = laid_out(replace(page, pictures=(tall,) * pictures))
+
+    heading = next(one for one in shapes if isinstance(one, Text) and one.text.startswith("Cross-sectional area"))
+    right = max((one.left + one.width for one in shapes if isinstance(one, Picture)), default=0.0)
+    below = max((one.top + one.height for one in shapes if isinstance(one, Picture)), default=0.0)
+    assert (heading.at[0] > right and heading.at[1] < below) == beside
+    drawn = [point for one in shapes if isinstance(one, Line) for point in one.points]
+    assert all(0 < across < WIDTH and 0 < down < HEIGHT for across, down in drawn)
+    table = next(one for one in shapes if isinstance(one, Text) and one.text.startswith("Spinal cord, C3"))
+    assert table.at[1] > max(below, heading.at[1] + 100)
 
 
 def measured(line: Text) -> float:
