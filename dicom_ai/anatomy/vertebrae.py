@@ -18,6 +18,9 @@ TALL_WITH_DENS = 1.25
 SHORTEST_ABOVE_SACRUM_MM = 18.0
 FURTHEST_SACRUM = 1.0
 """Largest gap between the lowest vertebra and the sacrum, in heights of that vertebra."""
+TALLEST_SACRUM = 1.8
+"""A first sacral vertebra is at most so many times as tall as the vertebrae above it; a taller one holds L5 as well. From
+0.9 to 1.7 were seen in 14 people, and 2.0 where a narrow disc L5/S1 had been missed: every level was one too low."""
 LEAST_DISC_SHARE = 0.25
 """A disc between the lowest vertebra and the sacrum is at least this share of the median disc above."""
 OTHER_SIGNAL = 3.0
@@ -48,16 +51,10 @@ def label_segmentation(segmentation: Segmentation, grid: Volume) -> Labelling:
     if c2 is not None and not _plausible_c2(row, c2):
         c2 = None
         notes.append("what looked like C2 has no dens or lies on vertebrae too tall for a neck: it was not used")
-    discs = [s.number for s in segmentation.segments if s.structure.kind is StructureKind.DISC]
-    resting = sacrum is None or not row or _rests_on_a_disc(segmentation.labels, grid, discs, (row[-1], sacrum))
-    if sacrum is not None and row and not (resting and _plausible_sacrum(row[-1], sacrum)):
+    doubt = _doubt_about_sacrum(segmentation, grid, row, sacrum) if sacrum is not None and row else ""
+    if doubt:
         sacrum = None
-        notes.append(
-            "what looked like the sacrum does not lie below a lumbar vertebra and a whole disc and was not used"
-        )
-    if sacrum is not None and row and not _looks_like(segmentation.labels, grid, sacrum, row[-2:]):
-        sacrum = None
-        notes.append("what looked like the sacrum has another signal than the vertebrae above it and was not used")
+        notes.append(f"what looked like the sacrum {doubt} and was not used")
     if (c2 is not None or sacrum is not None) and _half_outside(segmentation.labels, grid, row):
         c2 = sacrum = None
         notes.append("the front or back border of the image cuts through most vertebrae: they were not counted")
@@ -159,6 +156,19 @@ def _plausible_c2(row: Sequence[Instance], c2: int) -> bool:
     return row[place].height_mm >= TALL_WITH_DENS * float(np.median(beneath))
 
 
+def _doubt_about_sacrum(segmentation: Segmentation, grid: Volume, row: Sequence[Instance], sacrum: Instance) -> str:
+    """Return what speaks against the first sacral vertebra below a row, "" where nothing does."""
+    discs = [one.number for one in segmentation.segments if one.structure.kind is StructureKind.DISC]
+    resting = _rests_on_a_disc(segmentation.labels, grid, discs, (row[-1], sacrum))
+    if not (resting and _plausible_sacrum(row[-1], sacrum)):
+        return "does not lie below a lumbar vertebra and a whole disc"
+    if _holds_two(sacrum, row[-3:]):
+        return "is as tall as two vertebrae"
+    if not _looks_like(segmentation.labels, grid, sacrum, row[-2:]):
+        return "has another signal than the vertebrae above it"
+    return ""
+
+
 def _rests_on_a_disc(labels: np.ndarray, grid: Volume, discs: Sequence[int], ends: tuple[Instance, Instance]) -> bool:
     """Whether a disc of some size lies between the lowest vertebra and the sacrum: the one below S1 is a remnant."""
     sizes = np.bincount(labels.ravel(), minlength=max(discs, default=0) + 1)
@@ -177,6 +187,11 @@ def _looks_like(labels: np.ndarray, grid: Volume, anchor: Instance, neighbours: 
     own = float(np.median(grid.voxels[labels == anchor.segment_number])) - floor
     beside = float(np.median(grid.voxels[np.isin(labels, [one.segment_number for one in neighbours])])) - floor
     return beside <= 0 or 1 / OTHER_SIGNAL <= own / beside <= OTHER_SIGNAL
+
+
+def _holds_two(sacrum: Instance, above: Sequence[Instance]) -> bool:
+    heights = [instance.height_mm for instance in above if instance.whole]
+    return bool(heights) and sacrum.height_mm > TALLEST_SACRUM * float(np.median(heights))
 
 
 def _plausible_sacrum(lowest: Instance, sacrum: Instance) -> bool:

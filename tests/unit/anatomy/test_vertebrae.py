@@ -106,6 +106,19 @@ def test_a_sacrum_of_another_signal_than_bone_is_metal_or_fluid_and_not_believed
     assert any("another signal" in note for note in labelling.notes) != named
 
 
+@pytest.mark.parametrize(("taller_mm", "named"), [(14, True), (24, False)])
+def test_a_sacrum_as_tall_as_two_vertebrae_holds_l5_and_is_not_believed(taller_mm, named):
+    segmentation, _ = drawn([V, V, V, S])
+    low = int(np.flatnonzero((segmentation.labels == 4).any(axis=(0, 2)))[-1])
+    labels = np.pad(segmentation.labels, ((0, 0), (0, 20), (0, 0)))
+    labels[1:-1, low : low + taller_mm, 15:45] = 4
+
+    labelling = label_segmentation(Segmentation(labels, segmentation.segments, 1.0), sagittal(labels.shape))
+
+    assert [one.level for one in labelling.labels] == (["L3", "L4", "L5"] if named else [None] * 3)
+    assert any("as tall as two vertebrae" in note for note in labelling.notes) != named
+
+
 @pytest.mark.parametrize(
     ("kept", "named"),
     [(slice(30, None), False), (slice(None, 30), False), (slice(16, None), False), (slice(12, None), True)],
