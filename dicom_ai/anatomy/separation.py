@@ -241,7 +241,8 @@ def _without_what_lies_beside(
         if not 0 < place < len(column) - 1:
             continue
         around = [column[place - 1], column[place + 1]]
-        line = np.interp(centres[number][1], *([float(centres[one][axis]) for one in around] for axis in (1, 0)))
+        sides, heights = ([float(centres[one][axis]) for one in around] for axis in (0, 1))
+        line = np.interp(float(centres[number][1]), heights, sides)
         small = sizes[number] < BESIDE_SHARE * min(sizes[around])
         if small and abs(float(centres[number][0]) - line) > BESIDE_MM:
             column.remove(number)

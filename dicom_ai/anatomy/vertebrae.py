@@ -19,8 +19,8 @@ SHORTEST_ABOVE_SACRUM_MM = 18.0
 FURTHEST_SACRUM = 1.0
 """Largest gap between the lowest vertebra and the sacrum, in heights of that vertebra."""
 TALLEST_SACRUM = 1.8
-"""A first sacral vertebra is at most so many times as tall as the vertebrae above it; a taller one holds L5 as well. From
-0.9 to 1.7 were seen in 14 people, and 2.0 where a narrow disc L5/S1 had been missed: every level was one too low."""
+"""A first sacral vertebra is at most so many times as tall as the vertebrae above it; a taller one holds L5 too. In 14
+people 0.9 to 1.7 were seen, and 2.0 where a narrow disc L5/S1 had been missed: every level was one too low."""
 LEAST_DISC_SHARE = 0.25
 """A disc between the lowest vertebra and the sacrum is at least this share of the median disc above."""
 OTHER_SIGNAL = 3.0
