@@ -1,11 +1,13 @@
 """What a table of the settings file is made of, and the tables of neighbours and of watching: alarms, audit ..."""
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic_core import ErrorDetails
 
 from dicom_ai.domain.output import Output
 from dicom_ai.domain.verdict import USUAL, Thresholds, Verdict
@@ -18,7 +20,14 @@ OptionalCount = Annotated[Count | None, BeforeValidator(lambda value: None if va
 Port = Annotated[int, Field(ge=0, le=65535)]
 AE_TITLE = r"^[\x21-\x5b\x5d-\x7e]([\x20-\x5b\x5d-\x7e]{0,14}[\x21-\x5b\x5d-\x7e])?$"  # PS3.5 6.2, VR AE
 
-AeTitle = Annotated[str, Field(pattern=AE_TITLE)]
+
+def _ae_title(value: str) -> str:
+    if not re.fullmatch(AE_TITLE, value):
+        raise ValueError(f"{value!r} is no AE title: 1 to 16 letters of ASCII, no backslash")
+    return value
+
+
+AeTitle = Annotated[str, AfterValidator(_ae_title)]
 
 
 class Section(BaseModel):
@@ -92,6 +101,11 @@ class Neighbours(Section):
         found = [item.addresses for item in self.peers if item.ae_title == ae_title]
         addresses = dict.fromkeys(address for one in found for address in one) if all(found) else ()
         return Peer(ae_title=ae_title, addresses=tuple(addresses))
+
+
+def complaint(error: ErrorDetails) -> str:
+    """Return what is wrong with a value, without what the library puts before our own words."""
+    return error["msg"].removeprefix("Value error, ")
 
 
 def refuse_same_names(destinations: Sequence[DestinationSettings]) -> None:

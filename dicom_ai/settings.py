@@ -34,6 +34,7 @@ from dicom_ai.sections import (
     Section,
     SyslogSettings,
     Webhook,
+    complaint,
     refuse_same_names,
 )
 
@@ -453,4 +454,4 @@ def _refuse_unknown_variables() -> None:
 def _complaints(error: ValidationError) -> Iterator[str]:
     for detail in error.errors(include_url=False, include_input=False):
         key = ".".join(str(part) for part in detail["loc"]) or "settings"
-        yield f"{key}: no such setting" if detail["type"] == "extra_forbidden" else f"{key}: {detail['msg']}"
+        yield f"{key}: no such setting" if detail["type"] == "extra_forbidden" else f"{key}: {complaint(detail)}"

@@ -19,7 +19,7 @@ from dicom_ai.destinations.trials import Said, TrialKind
 from dicom_ai.destinations.wrong import refuse_wrong
 from dicom_ai.domain.destination import Destination
 from dicom_ai.errors import ConfigError, Unavailable
-from dicom_ai.sections import DestinationSettings, Neighbours, Peer
+from dicom_ai.sections import DestinationSettings, Neighbours, Peer, complaint
 from dicom_ai.storage import neighbours, traffic
 from dicom_ai.storage.database import Database, Session
 from dicom_ai.storage.neighbours import SECRET, StoredNeighbours
@@ -335,7 +335,7 @@ def _parsed(model: type[Model], values: Mapping[str, Any]) -> Model:
         return model.model_validate(dict(values))
     except ValidationError as error:
         said = [
-            f"{'.'.join(str(part) for part in detail['loc'] if not str(part)[0].isupper())}: {detail['msg']}"
+            f"{'.'.join(str(part) for part in detail['loc'] if not str(part)[0].isupper())}: {complaint(detail)}"
             for detail in error.errors(include_url=False, include_input=False)
         ]
         raise ConfigError("; ".join(said)) from error

@@ -99,8 +99,8 @@ def test_every_key_of_the_shipped_file_can_be_used_as_it_stands(tmp_path: Path) 
         ("[[peers]]\nae_title = 'FAR TOO LONG A TITLE'\n", r"peers\.0\.ae_title"),
         ("[timing]\nseries_quiet_s = -1\n", r"timing\.series_quiet_s"),
         ("[node\n", "line 1"),
-        ("[tls]\ncertificate = 'a.pem'\n", "tls: .*certificate and key go together"),
-        ("[tls]\nauthorities = 'a.pem'\n", "tls: .*authorities without a certificate"),
+        ("[tls]\ncertificate = 'a.pem'\n", "tls: certificate and key go together"),
+        ("[tls]\nauthorities = 'a.pem'\n", "tls: authorities without a certificate"),
         (
             "[[destinations]]\nname='a'\nkind='folder'\n[[destinations]]\nname='a'\nkind='folder'\n",
             "two destinations are named 'a'",

@@ -258,7 +258,7 @@ def test_a_peer_is_let_in_moved_and_removed(node: App, administrator: Browser) -
 @pytest.mark.parametrize(
     ("form", "problem"),
     [
-        ({"ae_title": "FAR TOO LONG A TITLE"}, "ae_title: String should match"),
+        ({"ae_title": "FAR TOO LONG A TITLE"}, "is no AE title: 1 to 16 letters of ASCII"),
         ({"ae_title": ""}, "ae_title"),
     ],
 )
