@@ -77,11 +77,12 @@ class Sample:
 
 @dataclass(frozen=True)
 class Phase:
-    """What the eight senders reached while one more peer behaved as named."""
+    """What the eight senders reached, and the node used, while one more peer behaved as named."""
 
     name: str
     images: int
     seconds: float
+    processor_s: float
     refused: int
 
     @property
@@ -89,12 +90,17 @@ class Phase:
         """Images a second."""
         return self.images / self.seconds
 
+    @property
+    def processor_ms_an_image(self) -> float:
+        """What an image costs the node, whatever else the machine does meanwhile."""
+        return 1e3 * self.processor_s / self.images
+
 
 class Watch:
     """Counts what the books of the senders say, and looks at the node's memory, until it is stopped."""
 
     def __init__(self, node: psutil.Process, books: Path) -> None:
-        self._node, self._books = node, books
+        self.node, self._books = node, books
         self._stopped = threading.Event()
         self._begin = time.monotonic()
         self.samples: list[Sample] = []
@@ -108,7 +114,7 @@ class Watch:
 
     def _run(self) -> None:
         while not self._stopped.wait(SAMPLE_S):
-            self.samples.append(Sample(time.monotonic() - self._begin, acknowledged(self._books), memory(self._node)))
+            self.samples.append(Sample(time.monotonic() - self._begin, acknowledged(self._books), memory(self.node)))
 
 
 def acknowledged(books: Path) -> int:
@@ -128,6 +134,16 @@ def memory(node: psutil.Process) -> float:
         with suppress(psutil.NoSuchProcess):
             total += process.memory_info().rss
     return total / 1e6
+
+
+def processor(node: psutil.Process) -> float:
+    """Return the processor time that a process and its children have used, in seconds."""
+    total = 0.0
+    for process in (node, *node.children(recursive=True)):
+        with suppress(psutil.NoSuchProcess):
+            times = process.cpu_times()
+            total += times.user + times.system
+    return total
 
 
 def _lines(path: Path) -> int:
@@ -213,12 +229,13 @@ def aborting(port: int, until: float) -> None:
 
 def phase(name: str, watch: Watch, books: Path, seconds: float, peer: Callable[[float], None] | None = None) -> Phase:
     """Let the senders go on for some time beside a peer; return what they reached."""
-    images, complaints, begin = acknowledged(books), refused(books), time.monotonic()
+    images, complaints, used_s, begin = acknowledged(books), refused(books), processor(watch.node), time.monotonic()
     until = begin + seconds
     if peer is not None:
         threading.Thread(target=peer, args=(until,), daemon=True).start()
     time.sleep(seconds)
-    return Phase(name, acknowledged(books) - images, time.monotonic() - begin, refused(books) - complaints)
+    seconds, processor_s = time.monotonic() - begin, processor(watch.node) - used_s
+    return Phase(name, acknowledged(books) - images, seconds, processor_s, refused(books) - complaints)
 
 
 def lost(folder: Path, books: Path) -> int:
@@ -303,7 +320,8 @@ def main() -> int:
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     for one in phases:
-        print(f"{one.name:45} {one.images:8} images  {one.rate:7.1f}/s  {one.refused} refused")
+        print(f"{one.name:45} {one.images:8} images  {one.rate:7.1f}/s  ", end="")
+        print(f"{one.processor_ms_an_image:6.1f} ms of processor each  {one.refused} refused")
     print(f"acknowledged {watch.samples[-1].images} or more, lost {missing}")
     alone = [sample for sample in watch.samples if sample.at_s <= arguments.minutes * 60]
     memories = [sample.memory_mb for sample in alone]
