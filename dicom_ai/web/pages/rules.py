@@ -33,6 +33,7 @@ def show(visit: Visiting) -> Response:
         "rules.html",
         stored=stored,
         rules=rule_set.rules,
+        destinations=tuple(visit.app.destinations),
         hits={rule.name: hits.get(rule.name, _NO_HITS) for rule in rule_set.rules},
         paused={rule.name: [one for one in paused if _holds(one, rule)] for rule in rule_set.rules},
         days=[visit.site.pages.day(begin) for begin in days[:-1]],
@@ -60,7 +61,9 @@ def _holds(pause: Pause, rule: Rule) -> bool:
     """Say whether a pause holds results of a rule."""
     kind = pause.subject.kind
     named = {PauseKind.RULE: (rule.name,), PauseKind.MODEL: (rule.model,), PauseKind.DESTINATION: rule.destinations}
-    return kind is PauseKind.ALL or not set(named[kind]).isdisjoint(pause.names)
+    if kind is PauseKind.ALL or (kind is PauseKind.DESTINATION and not rule.destinations):
+        return True  # a rule that names no destination sends to all
+    return not set(named[kind]).isdisjoint(pause.names)
 
 
 def _days(visit: Visit, now: float) -> list[float]:

@@ -10,7 +10,7 @@ from dicom_ai.errors import RuleError
 from dicom_ai.routing.rule import RuleSet
 from dicom_ai.storage import rules
 from dicom_ai.storage.rules import StoredRules
-from dicom_ai.web.pages.rules_review import DAYS, USUAL_DAYS, require_sound, review
+from dicom_ai.web.pages.rules_review import DAYS, USUAL_DAYS, receivers_of, require_sound, review
 from dicom_ai.web.visit import Visit, Visiting
 
 Why = Annotated[str, Form(max_length=500)]
@@ -112,6 +112,7 @@ def _ask(
     if not found.changes:
         raise RuleError("nothing would change: the rules are like that already")
     turned = [rule for rule in after.rules if rule.state == "on" and rule.name not in _on(stored.rule_set)]
+    receivers = {rule.name: receivers_of(rule.destinations, visit.app.destinations) for rule in turned}
     return visit.page(
         "rules_confirm.html",
         stored=stored,
@@ -119,8 +120,8 @@ def _ask(
         title=title,
         hidden=hidden,
         all_days=DAYS,
-        turns_on=[rule.name for rule in turned if rule.destinations],
-        turns_on_for_nobody=[rule.name for rule in turned if not rule.destinations],
+        turns_on={name: to for name, to in receivers.items() if to},
+        turns_on_for_nobody=[name for name, to in receivers.items() if not to],
     )
 
 

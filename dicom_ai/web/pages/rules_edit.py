@@ -15,11 +15,18 @@ from dicom_ai.routing.rule import GROUPS, OUTPUTS, STATES, TAKES, Rule, RuleSet,
 from dicom_ai.storage import rules, rules_values
 from dicom_ai.storage.rules import StoredRules
 from dicom_ai.web.pages.rules_form import Draft, draft_of, fits_the_form, read_form
-from dicom_ai.web.pages.rules_review import DAYS, USUAL_DAYS, Review, installed_models, review
+from dicom_ai.web.pages.rules_review import DAYS, USUAL_DAYS, Review, installed_models, receivers_of, review
 from dicom_ai.web.visit import Visit, Visiting
 
 VALUE_DAYS = 30
 """How far back values are looked for that are offered for choice."""
+
+OUTPUT_WORDS: Mapping[str, str] = {
+    "seg": "masks (SEG)",
+    "sr": "report (SR; as PDF and picture where a destination takes these)",
+    "overlay": "picture of the report, to every destination",
+}
+"""What a rule may ask for, in words."""
 
 Name = Annotated[str, Query(max_length=200)]
 
@@ -178,4 +185,6 @@ def _page(visit: Visit, stored: StoredRules, editor: Editor) -> Response:
         all_days=DAYS,
         choices={"models": models, "destinations": destinations, "outputs": OUTPUTS, "states": STATES, "takes": TAKES},
         groups=GROUPS,
+        output_words=OUTPUT_WORDS,
+        receivers=receivers_of(draft.destinations, visit.app.destinations),
     )

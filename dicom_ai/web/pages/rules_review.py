@@ -1,6 +1,6 @@
 """What a person is shown before rules are saved: what changes, and what would have come of it in the last days."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from dicom_ai.inference.registry import ModelStore
@@ -60,6 +60,11 @@ def review(
 def installed_models(asker: Asker) -> tuple[str, ...]:
     """Return the names of the models that the node has."""
     return ModelStore(asker.app.models_folder).names()
+
+
+def receivers_of(named: Sequence[str], known: Iterable[str]) -> tuple[str, ...]:
+    """Return where the results of a rule go: where it says, or everywhere where it says nothing (domain/sending.py)."""
+    return tuple(named) or tuple(known)
 
 
 def require_sound(asker: Asker, before: RuleSet, after: RuleSet) -> None:

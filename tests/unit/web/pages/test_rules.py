@@ -4,6 +4,8 @@ from typing import Any
 import pytest
 
 from dicom_ai.app import App
+from dicom_ai.pipeline import neighbours
+from dicom_ai.pipeline.neighbours import Change
 from dicom_ai.storage import audit, decisions, pauses, rules
 from dicom_ai.storage.decisions import StoredDecision
 from dicom_ai.storage.pauses import PauseKind, Subject
@@ -88,12 +90,28 @@ def test_a_pause_that_holds_what_a_rule_sends_is_seen_beside_it(
     assert [re.search(r'class="wide">([\w-]+)<', row).group(1) for row in found] == rows  # type: ignore[union-attr]
 
 
-def test_a_rule_without_a_destination_says_that_nobody_gets_its_results(node: App, administrator: Browser) -> None:
+def test_a_rule_that_names_no_destination_says_that_its_results_go_to_every_one(
+    node: App, administrator: Browser
+) -> None:
     with node.database.write() as session:
         text = {"name": "neck", "model": "spinal-cord", "state": "shadow", "all": [{"fact": "plane", "exists": True}]}
         rules.save(session, {"rule": [text]}, author="seed", note="")
 
+    assert "Results of neck are sent from then on, to pacs" in administrator.get("/rules/turn?name=neck").text
+    assert "<td>all: pacs " in administrator.get("/rules").text
+
+
+def test_on_a_node_without_destinations_a_rule_says_that_nobody_gets_its_results(
+    node: App, administrator: Browser
+) -> None:
+    with node.database.write() as session:
+        text = {"name": "neck", "model": "spinal-cord", "state": "shadow", "all": [{"fact": "plane", "exists": True}]}
+        rules.save(session, {"rule": [text]}, author="seed", note="")
+        neighbours.remove_destination(session, node.neighbours.home, "pacs", Change("ada"))
+    node.neighbours.forget()
+
     assert "Results of neck are sent to nobody" in administrator.get("/rules/turn?name=neck").text
+    assert "nowhere: the node has no destination" in administrator.get("/rules").text
 
 
 def test_an_administrator_turns_a_rule_on_and_it_is_kept_who_and_why(node: App, administrator: Browser) -> None:
