@@ -229,7 +229,7 @@ def evaluate(request: EvaluateRequest, *, say: Say, model: str = MODEL) -> Repor
     )
     scored = [film for film in films if request.only is None or film.name in request.only]
     scores = vertxnet_evaluation.evaluate_films(predictor, scored, how, say=say)
-    return vertxnet_evaluation.report_of(scores, seen=request.seen)
+    return vertxnet_evaluation.report_of(scores, seen=request.seen, mirrored=how.mirrored)
 
 
 def folds(data: Path, count: int) -> tuple[Fold, ...]:

@@ -168,7 +168,7 @@ def _picture(view: Film, result: Segmentation, folder: Path) -> None:
     write_png(np.concatenate(both, axis=1), folder / f"{view.name.replace(' ', '-')}.png")
 
 
-def report_of(scores: dict[str, FilmScores], *, seen: bool) -> Report:
+def report_of(scores: dict[str, FilmScores], *, seen: bool, mirrored: bool = True) -> Report:
     """Return the table of a model card: of each system one row per view, as it is and mirrored, and their sum.
 
     scores: by name in vertxnet_networks.SYSTEMS.
@@ -183,6 +183,8 @@ def report_of(scores: dict[str, FilmScores], *, seen: bool) -> Report:
     notes = [*summary(rows)]
     slowest = next(iter(scores.values())).slowest_s
     notes.append(f"Slowest view, {rows[0]['system']}, on the machine of the evaluation: {slowest:.1f} s.")
+    if not mirrored:
+        notes.append("Views as they are, none mirrored (--every 2).")
     if seen:
         notes.append("These films were trained on: no figure here says how the model does on others.")
     return Report(("system", "view", *COLUMNS), tuple(rows), tuple(notes))
