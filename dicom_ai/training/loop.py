@@ -100,6 +100,8 @@ def run(training: Training, batches: Batches, loss: Loss, config: LoopConfig, fo
             _log(training, folder)
         if training.step % config.save_every == 0:
             save(training, config, folder)
+    if training.recent:
+        _log(training, folder)
     save(training, config, folder)
     return training
 
