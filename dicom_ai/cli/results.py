@@ -135,6 +135,8 @@ def recall_command(
         found = recall.touched(app.database, wanted)
         _write(found, csv_file)
         click.echo(_summary(found, wanted.text), err=True)
+        if not found:
+            _echo_models(app)
         if withdraw:
             _send_notes(app, found, wanted, reason)
 
@@ -155,6 +157,15 @@ def _send_notes(app: "App", found: "Sequence[Withdrawn]", wanted: Any, reason: s
         to = ", ".join(note.destinations) or "no destination of the settings"
         said = note.error or f"{note.objects} objects rejected, to {to}: {note.path}"
         click.echo(f"study {note.study_uid}: {said}", err=True)
+
+
+def _echo_models(app: "App") -> None:
+    """Say what could have been meant: a misspelt name is found nowhere, and nothing would be recalled."""
+    from dicom_ai.storage import withdrawals
+
+    with app.database.read() as session:
+        known = ", ".join(withdrawals.models(session)) or "none"
+    click.echo(f"models that had a part in a report: {known}", err=True)
 
 
 def _summary(found: "Sequence[Withdrawn]", what: str) -> str:

@@ -128,6 +128,16 @@ def of_model(session: Session, model: str, *, version: str = "", since: float = 
     return sa.and_(ResultRow.run_id.in_(ids), ~foreign_mask)
 
 
+def models(session: Session) -> Sequence[str]:
+    """Return every model that had a part in a report, each with its version."""
+    reports = session.scalars(sa.select(RunRow.findings).where(RunRow.reported_at.is_not(None)))
+    entries = [entry for findings in reports for entry in _entries(findings or {})]
+    return sorted({f"{entry['name']} {entry['version']}" for entry in entries})
+
+
 def _names(findings: Mapping[str, Any], model: str, version: str) -> bool:
-    entries = [series["model"] for report in findings.values() for series in report.get("series", ())]
-    return any(entry["name"] == model and version in ("", entry["version"]) for entry in entries)
+    return any(entry["name"] == model and version in ("", entry["version"]) for entry in _entries(findings))
+
+
+def _entries(findings: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
+    return [series["model"] for report in findings.values() for series in report.get("series", ())]

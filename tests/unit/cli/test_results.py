@@ -69,11 +69,17 @@ def test_a_decision_ends_it_with_who_and_why(lab: Lab) -> None:
     assert run(lab, "list").output == "held: none\nto withdraw: none\n"
 
 
-@pytest.mark.parametrize("arguments", [("decide", "99", "first"), ("decide", "1", "release"), ("show", "99")])
-def test_what_makes_no_sense_is_refused_in_words(lab: Lab, arguments: tuple[str, ...]) -> None:
+def test_what_makes_no_sense_is_refused_in_words(lab: Lab) -> None:
     hold(lab)
+    wrong = {
+        ("decide", "99", "first"): "there is no open hold 99",
+        ("decide", "1", "release"): "hold 1 (patients) is decided by first or newest",
+        ("show", "99"): "there is no hold 99",
+    }
 
-    assert isinstance(run(lab, *arguments).exception, ConfigError)
+    found = {arguments: run(lab, *arguments).exception for arguments in wrong}
+    assert {arguments: str(error) for arguments, error in found.items()} == wrong
+    assert {type(error) for error in found.values()} == {ConfigError}
 
 
 def test_a_recall_lists_every_object_study_and_destination_and_changes_nothing(lab: Lab, tmp_path: Path) -> None:
@@ -95,3 +101,14 @@ def test_a_recall_that_withdraws_queues_a_rejection_note(lab: Lab) -> None:
 
     assert f"study {STUDY}: 2 objects rejected, to pacs: results/1/recall/" in said
     assert "to withdraw: 2" in run(lab, "list").output
+
+
+def test_a_recall_of_what_made_no_report_says_what_did(lab: Lab) -> None:
+    wrong = {"crod": (), "cord": ("--version", "9")}
+    said = [run(lab, "recall", "--model", name, *more).stderr for name, more in wrong.items()]
+
+    known = "models that had a part in a report: cord 1.0\n"
+    assert said == [
+        f"model crod: 0 objects of 0 studies; 0 of them are, or may be, at 0 destinations\n{known}",
+        f"model cord 9: 0 objects of 0 studies; 0 of them are, or may be, at 0 destinations\n{known}",
+    ]
