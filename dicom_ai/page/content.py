@@ -25,8 +25,9 @@ COLUMNS: Mapping[str, str] = {
     "ap_mean": "AP",
     "rl_mean": "RL",
     "ap_midsagittal": "AP m.-s.",
+    "mscc": "MSCC",
     "csa_z": "z-score",
-    "csa_percentile": "percentile",
+    "csa_percentile": "%ile",
     "height_anterior": "ant. h.",
     "height_middle": "mid. h.",
     "height_posterior": "post. h.",
@@ -43,7 +44,7 @@ COLUMNS: Mapping[str, str] = {
 }
 """Key of a measurement -> head of its column, in the order of the columns. Numbers without a column are in the SR."""
 
-MOST_COLUMNS = 13
+MOST_COLUMNS = 14
 _SHOWN_UNITS = {"mm2": "mm²", "mm3": "mm³", "deg": "°", "1": ""}
 
 
@@ -102,7 +103,7 @@ def page_of(entry: Mapping[str, Any], pictures: Sequence[KeyPicture], origin: Or
         study=(*origin.study, _run(entry)),
         pictures=tuple(pictures),
         curve=next((curve for curve in curves if curve is not None), None),
-        tables=tuple(sorted(tables, key=lambda table: COLUMNS["csa_mean"] not in dict(table.heads))),
+        tables=tuple(sorted(tables, key=_areas, reverse=True)),
         notes=tuple(dict.fromkeys([*_changes(entry, done), *entry["notes"], *_reasons(done), *_remarks(done)])),
         provenance=(*_models(entry), f"{origin.software}; made {entry['created_at']}"),
     )
@@ -132,6 +133,13 @@ def _table(series: Mapping[str, Any], origin: Origin) -> NumberTable:
         heads=tuple((COLUMNS[key], _unit(key)) for key in keys),
         rows=tuple(_row(finding, keys) for finding in series["findings"]),
     )
+
+
+def _areas(table: NumberTable) -> int:
+    """Return how many areas of the cord a table gives; -1 where it is of something else."""
+    if COLUMNS["csa_mean"] not in dict(table.heads):
+        return -1
+    return sum(row[1] not in ("", MISSING) for row in table.rows)
 
 
 def _row(finding: Mapping[str, Any], keys: Sequence[str]) -> tuple[str, ...]:

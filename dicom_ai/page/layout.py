@@ -16,7 +16,10 @@ PICTURES_HEIGHT = 160.0
 CURVE_HEIGHT, LARGEST_CURVE = 150.0, 210.0
 FOOTER = 62.0
 LINE, SMALL_LINE = 12.0, 8.5
-MOST_PICTURES, MOST_NOTES, MOST_ORIGINS = 3, 8, 4
+MOST_PICTURES, MOST_ORIGINS = 3, 4
+NOTES_KEPT = 8
+"""Lines of notes that keep their room where tables are long; where they are not, there are more."""
+
 LETTERS_A_LINE = 135
 CAPTION_LETTER, MOST_CAPTION_LINES = 3.9, 3
 """Width of a letter of a caption, on the safe side, and the lines it may fill."""
@@ -55,7 +58,7 @@ def laid_out(page: Page) -> tuple[Placed, ...]:
     if page.curve is not None:
         _curve(sheet, csa_drawing(page.curve), beside=(right + GAP, top))
     notes = [line for note in page.notes for line in textwrap.wrap(note, LETTERS_A_LINE, subsequent_indent="  ")]
-    kept = SMALL_LINE * min(len(notes), MOST_NOTES)
+    kept = SMALL_LINE * min(len(notes), NOTES_KEPT)
     for table, rows in zip(page.tables, _rows_shown(sheet, page.tables, keep=kept), strict=True):
         _table(sheet, table, most=rows)
     _notes(sheet, notes)
@@ -157,7 +160,7 @@ def _column_ends(numbers: int) -> list[float]:
 
 def _notes(sheet: _Sheet, lines: Sequence[str]) -> None:
     sheet.top += SMALL_LINE
-    fitting = max(min(int((sheet.bottom - sheet.top) // SMALL_LINE), MOST_NOTES), 1)
+    fitting = max(int((sheet.bottom - sheet.top) // SMALL_LINE), 1)
     shown = list(lines[:fitting])
     if len(lines) > fitting:
         shown[-1] = f"and {len(lines) - fitting + 1} more lines in the report (SR)"

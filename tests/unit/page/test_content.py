@@ -28,6 +28,25 @@ def test_a_new_run_says_which_it_replaces():
     assert page.study[-1] == "run 2, replaces run 1; partial: not all analyses had ended"
 
 
+def test_a_compression_stands_in_the_table_with_its_mscc():
+    found = finding("compression candidate at C4", number("mscc", 22.0), quality="warn")
+    (table,) = page_of(entry(finding("C4", number("csa_mean", 68.1)), found), [], ORIGIN).tables
+
+    assert table.heads == (("CSA mean", "mm²"), ("MSCC", "%"))
+    assert table.rows[1] == ("Spinal cord, compression candidate at C4", "", "22", "warn")
+
+
+def test_the_series_that_gives_most_areas_comes_first():
+    def series(uid, *values):
+        found = [finding(f"C{place}", number("csa_mean", value)) for place, value in enumerate(values, 2)]
+        return {**entry()["series"][0], "series_uid": uid, "findings": found}
+
+    both = entry()
+    both["series"] = [series("1.2.1", None, None, 60.0), series("1.2.2", 71.0, 70.0, 69.0)]
+
+    assert [table.rows[0][1] for table in page_of(both, [], ORIGIN).tables] == ["71.0", MISSING]
+
+
 def test_provenance_names_model_series_and_node(page):
     assert page.provenance == (
         f"model spinal-cord 1.0.0 (sha256 {'ab' * 8}), series 1.2.1",

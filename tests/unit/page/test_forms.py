@@ -119,6 +119,13 @@ def test_captions_keep_to_the_width_of_their_pictures(page):
         assert all(measured(line) <= picture.width for line in below)
 
 
+def test_notes_fill_the_page_where_the_tables_are_short(page):
+    notes = tuple(f"note {place} of many" for place in range(20))
+    texts = [shape.text for shape in laid_out(replace(page, notes=notes)) if isinstance(shape, Text)]
+
+    assert set(notes) <= set(texts)
+
+
 @pytest.mark.parametrize(("pictures", "beside"), [(0, False), (1, True), (2, True), (3, False)])
 def test_the_curve_stands_beside_the_pictures_where_there_is_room(page, pictures, beside):
     tall = replace(page.pictures[0], pixels=np.full((66, 42, 3), 128, np.uint8))
