@@ -1,5 +1,6 @@
 """What the skimmer makes of encoded data sets, whole, cut and broken."""
 
+import re
 import zlib
 from io import BytesIO
 from pathlib import Path
@@ -137,6 +138,60 @@ def test_a_group_2_inside_the_data_set_is_refused(tmp_path: Path):
 
     with pytest.raises(NotDicom, match=r"\(0002,0010\)"):
         identify(path, start=0, transfer_syntax_uid=ExplicitVRLittleEndian)
+
+
+OPEN_SEQUENCE = pack("<HH2sHI", 0x0008, 0x1110, b"SQ", 0, 0xFFFFFFFF)
+OPEN_ITEM = pack("<HHI", 0xFFFE, 0xE000, 0xFFFFFFFF)
+OPEN_PIXELS = pack("<HH2sHI", 0x7FE0, 0x0010, b"OB", 0, 0xFFFFFFFF)
+MODALITY = pack("<HH2sH", 0x0008, 0x0060, b"CS", 2) + b"MR"
+
+
+@pytest.mark.parametrize(
+    ("data", "kind", "said"),
+    [
+        (b"", NotDicom, "the data set is empty"),
+        (b"\x08\0\x60", Truncated, "3 bytes are left where an element begins"),
+        (MODALITY + b"\x10\0\x20", Truncated, "3 bytes are left where an element begins"),
+        (MODALITY[:-1], Truncated, "the value of (0008,0060) ends early"),
+        (
+            pack("<HH2sH", 9, 0x1001, b"LO", 90) + b"x",
+            Truncated,
+            "an element of 90 bytes begins 1 bytes before the end",
+        ),
+        (pack("<HH2sH", 0x0008, 0x0060, b"??", 2), NotDicom, "an element has no known VR where the transfer syntax"),
+        (OPEN_SEQUENCE[:-2], Truncated, "the data set ends inside the length of an element"),
+        (pack("<HH2sHI", 9, 0x1001, b"UT", 0, 0xFFFFFFFF), NotDicom, "an element that is no sequence has undefined"),
+        (OPEN_SEQUENCE, Truncated, "the data set ends inside a sequence"),
+        (OPEN_SEQUENCE + OPEN_ITEM, Truncated, "the data set ends inside an item"),
+        (OPEN_SEQUENCE + MODALITY, NotDicom, "a sequence holds something that is no item"),
+        (OPEN_PIXELS + OPEN_ITEM, NotDicom, "the fragments of the pixel data are not items"),
+        (OPEN_SEQUENCE + (OPEN_ITEM + OPEN_SEQUENCE) * 99, NotDicom, "sequences are nested more than 32 deep"),
+    ],
+)
+def test_what_is_wrong_with_a_data_set_is_said_in_words(tmp_path: Path, data: bytes, kind: type, said: str):
+    path = tmp_path / "x"
+    path.write_bytes(data)
+
+    with pytest.raises(kind, match=f"^{re.escape(said)}"):
+        identify(path, start=0, transfer_syntax_uid=ExplicitVRLittleEndian)
+
+
+@pytest.mark.parametrize(
+    ("inflated", "kind", "said"),
+    [
+        (None, NotDicom, "the data set cannot be inflated"),
+        (pack("<HH2sH", 9, 0x1001, b"LO", 90) + b"x", Truncated, "the inflated data set ends 89 bytes too early"),
+    ],
+)
+def test_what_is_wrong_with_a_deflated_data_set_is_said_in_words(
+    tmp_path: Path, inflated: bytes | None, kind: type, said: str
+):
+    packer = zlib.compressobj(wbits=-zlib.MAX_WBITS)
+    path = tmp_path / "x"
+    path.write_bytes(b"\xff" * 64 if inflated is None else packer.compress(inflated) + packer.flush())
+
+    with pytest.raises(kind, match=f"^{re.escape(said)}$"):
+        identify(path, start=0, transfer_syntax_uid=DeflatedExplicitVRLittleEndian)
 
 
 def test_endless_nesting_is_refused(tmp_path: Path):
