@@ -28,6 +28,8 @@ CANDIDATES, PROPOSALS = 400, 120
 """Anchors looked at, and boxes kept of them."""
 PROPOSAL_OVERLAP, DETECTION_OVERLAP = 0.7, 0.4
 LEAST_SCORE = 0.5
+MOST_FOUND = 64
+"""Things kept of a film, more than twice as many as it can show: noise must not cost gigabytes and minutes."""
 LEAST_SIDE_PX = 4.0
 
 
@@ -162,7 +164,7 @@ def merged(
         return []
     boxes, scores = np.array([one.box for one in found]), np.array([one.score for one in found])
     kept = strongest(boxes, scores, overlap=DETECTION_OVERLAP)
-    return [found[number] for number in kept]
+    return [found[number] for number in kept[:MOST_FOUND]]
 
 
 def _cut(box: np.ndarray, first: tuple[int, int], size: tuple[int, int], shape: tuple[int, int]) -> bool:

@@ -38,7 +38,7 @@ _TOUCHES = 0.3
 _SPECK = 0.2
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Detection:
     """What a Mask R-CNN finds. kind: "vertebra", "C2" or "S1". soft: (rows, columns) probability, 0 outside its box."""
 
@@ -46,10 +46,25 @@ class Detection:
     score: float
     soft: np.ndarray = field(repr=False)
 
-    @property
+    @cached_property
     def mask(self) -> np.ndarray:
         """The pixels inside."""
         return self.soft >= 0.5
+
+    @cached_property
+    def area(self) -> int:
+        """How many pixels lie inside."""
+        return int(self.mask.sum())
+
+    @cached_property
+    def window(self) -> tuple[slice, slice]:
+        """The rows and columns that hold the mask; none where there is none."""
+        found = ndimage.find_objects(self.mask.astype(np.uint8))
+        return found[0] if found else (slice(0, 0), slice(0, 0))
+
+    def share_in(self, mask: np.ndarray) -> float:
+        """Return how much of it lies in a mask of the same grid."""
+        return float((self.mask[self.window] & mask[self.window]).sum() / max(self.area, 1))
 
 
 @dataclass(frozen=True)
@@ -140,7 +155,7 @@ def seeds_of(
 
     A detection is a seed where enough of it lies in the piece; a core is one where no such detection covers it.
     """
-    numbers = {n for n, found in enumerate(detections) if _share(found.mask, piece) >= _TOUCHES}
+    numbers = {n for n, found in enumerate(detections) if found.share_in(piece) >= _TOUCHES}
     seeds = [detections[number].mask & piece for number in sorted(numbers)]
     covered = np.any(seeds, axis=0) if seeds else np.zeros(piece.shape, bool)
     for number in np.unique(cores[piece]):

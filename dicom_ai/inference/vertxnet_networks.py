@@ -120,7 +120,7 @@ def seen_twice(first: Sequence[Detection], second: Sequence[Detection]) -> list[
     left = list(second)
     found = []
     for one in first:
-        same = [_overlap(one.mask, other.mask) if other.kind == one.kind else 0.0 for other in left]
+        same = [_overlap(one, other) if other.kind == one.kind else 0.0 for other in left]
         best = int(np.argmax(same)) if same else -1
         if best >= 0 and same[best] >= SAME:
             other = left.pop(best)
@@ -131,6 +131,6 @@ def seen_twice(first: Sequence[Detection], second: Sequence[Detection]) -> list[
     return [one for one in found if one.score >= LEAST_SCORE]
 
 
-def _overlap(one: np.ndarray, other: np.ndarray) -> float:
-    both = int((one & other).sum())
-    return both / max(int(one.sum()) + int(other.sum()) - both, 1)
+def _overlap(one: Detection, other: Detection) -> float:
+    both = one.share_in(other.mask) * one.area
+    return both / max(one.area + other.area - both, 1)

@@ -46,8 +46,8 @@ COLUMNS = {
 """Column of the card -> key of totals(). right, wrong, withheld: levels of bodies that were found."""
 
 TITLES = {"ensemble": "ensemble", "unet": "U-Net alone", "detector": "Mask R-CNN alone"}
-EVERYTHING = "all"
-"""The view of a row that sums all views of a system."""
+WHOLE, EVERYTHING = "full", "all"
+"""The view that is a film as it is, and the view of a row that sums all views of a system."""
 _PICTURE_PX = 1000
 
 
@@ -94,11 +94,13 @@ class Remembering:
 class Comparison:
     """How films are scored. systems: of SYSTEMS. mirrored: every view also mirrored. threads: views at a time.
 
-    pictures: folder for what the first system drew wrongly.
+    cut: also views cut out of the films, else whole films alone. pictures: folder for what the first system drew
+    wrongly.
     """
 
     systems: Sequence[str] = SYSTEMS
     mirrored: bool = True
+    cut: bool = True
     threads: int = 1
     pictures: Path | None = None
 
@@ -109,7 +111,8 @@ def evaluate_films(
     """Run every system on every view of every film; return the scores by system."""
     lateral = [film for film in films if film.levels]
     sides = (False, True) if how.mirrored else (False,)
-    views = [View(film, name, side) for film in lateral for name in VIEWS for side in sides]
+    names = [name for name in VIEWS if how.cut or name == WHOLE]
+    views = [View(film, name, side) for film in lateral for name in names for side in sides]
     with ThreadPoolExecutor(how.threads) as pool:
         scored = list(pool.map(lambda view: _scored(predictor, view, how, say), views))
         ap = list(pool.map(lambda film: _found(predictor, film, how.systems), (f for f in films if not f.levels)))
@@ -168,26 +171,28 @@ def _picture(view: Film, result: Segmentation, folder: Path) -> None:
     write_png(np.concatenate(both, axis=1), folder / f"{view.name.replace(' ', '-')}.png")
 
 
-def report_of(scores: dict[str, FilmScores], *, seen: bool, mirrored: bool = True) -> Report:
+def report_of(scores: dict[str, FilmScores], *, seen: bool, notes: Sequence[str] = ()) -> Report:
     """Return the table of a model card: of each system one row per view, as it is and mirrored, and their sum.
 
-    scores: by name in vertxnet_networks.SYSTEMS.
+    scores: by name in vertxnet_networks.SYSTEMS. notes: on what was scored.
     """
     rows = []
     for system, of in scores.items():
-        for view in (*VIEWS, ""):
+        seen_views = [view for view in VIEWS if any(view in name for name, _ in of.rows)]
+        for view in (*seen_views, ""):
             total = totals([score for name, score in of.rows if view in name])
             cells = {name: total[key] for name, key in COLUMNS.items()} | {"drawn": total["drawn"]}
             rows.append({"system": TITLES[system], "view": view or EVERYTHING, **cells})
         rows[-1] |= {"AP films": of.ap, "AP drawn": of.ap_segments, "AP levels": of.ap_levels}
-    notes = [*summary(rows)]
     slowest = next(iter(scores.values())).slowest_s
-    notes.append(f"Slowest view, {rows[0]['system']}, on the machine of the evaluation: {slowest:.1f} s.")
-    if not mirrored:
-        notes.append("Views as they are, none mirrored (--every 2).")
+    below = [
+        *summary(rows),
+        f"Slowest view, {rows[0]['system']}, on the machine of the evaluation: {slowest:.1f} s.",
+        *notes,
+    ]
     if seen:
-        notes.append("These films were trained on: no figure here says how the model does on others.")
-    return Report(("system", "view", *COLUMNS), tuple(rows), tuple(notes))
+        below.append("These films were trained on: no figure here says how the model does on others.")
+    return Report(("system", "view", *COLUMNS), tuple(rows), tuple(below))
 
 
 def summary(rows: Sequence[dict[str, Any]]) -> tuple[str, ...]:

@@ -7,6 +7,7 @@ import torch
 from dicom_ai.inference.maskrcnn import (
     BOX_WEIGHTS,
     KINDS,
+    MOST_FOUND,
     Found,
     MaskRCNNRunner,
     chosen,
@@ -32,6 +33,15 @@ def sure_of(kinds: list[int], score: float = 0.9) -> np.ndarray:
     scores = np.full((len(kinds), len(KINDS)), (1 - score) / (len(KINDS) - 1))
     scores[np.arange(len(kinds)), kinds] = score
     return scores
+
+
+def test_noise_that_looks_like_many_vertebrae_is_cut_off_at_the_surest():
+    far = [found((10 * n, 0, 10 * n + 8, 8), score=0.5 + n / 1000) for n in range(MOST_FOUND + 6)]
+
+    kept = merged([((0, 0), (20, 2000), far)], (20, 2000))
+
+    assert len(kept) == MOST_FOUND
+    assert min(one.score for one in kept) == pytest.approx(0.506)
 
 
 def test_proposals_are_the_surest_boxes_that_do_not_cover_one_another():

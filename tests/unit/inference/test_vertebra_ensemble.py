@@ -1,6 +1,7 @@
 """The ensemble rule on painted columns: each step with a known answer."""
 
 import numpy as np
+import pytest
 
 from dicom_ai.inference.vertebra_ensemble import (
     Body,
@@ -37,6 +38,15 @@ def cores(tops=TOPS) -> np.ndarray:
 
 def body(top: int, **kind) -> Body:
     return Body(box(top, **kind), 0.9, ("unet",))
+
+
+def test_a_detection_knows_how_much_of_it_lies_in_a_piece():
+    one = Detection("vertebra", 0.9, box(60))
+
+    assert one.area == 900
+    assert one.window == (slice(60, 90), slice(30, 60))
+    assert one.share_in(box(75) > 0) == pytest.approx(0.5)
+    assert Detection("vertebra", 0.9, NOTHING).share_in(box(75) > 0) == 0
 
 
 def test_separate_pieces_are_bodies_from_above():

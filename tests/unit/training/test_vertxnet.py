@@ -259,15 +259,18 @@ def test_a_system_does_not_look_again_where_another_has_looked():
     assert len(looked) == 2
 
 
-def test_what_was_missed_is_drawn(models, tmp_path):
+def test_what_was_missed_is_drawn_and_a_quick_look_cuts_nothing_out(models, tmp_path):
     predictor = ModelStore(models, device="cpu", threads=1).load("spine-xray")
-    views = {"full": ("C2", "C5")}
-    how = Comparison(systems=("unet",), mirrored=False, pictures=tmp_path)
+    views = {"full": ("C2", "C5"), "cervical": ("C2", "C4")}
+    how = Comparison(systems=("unet",), mirrored=False, cut=False, pictures=tmp_path)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(vertxnet_evaluation, "VIEWS", views)
         scores = evaluate_films(predictor, [film()], how, say=lambda line: None)
 
+        rows = report_of(scores, seen=False, notes=("quick",)).rows
+
+    assert [row["view"] for row in rows] == ["full", "all"]
     assert scores["unet"].rows[0][1].found == 0
     assert (tmp_path / "lateral_01-full.png").is_file()
 
