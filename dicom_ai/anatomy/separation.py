@@ -29,6 +29,10 @@ LEAST_SHARE = 0.12
 OFF_SPINE_SHARE, FURTHEST_PIECE_MM = 0.03, 40.0
 """A piece of bone and discs apart from the largest one, at least this share of it, may go on with the spine this far
 from its end; beside it lie no vertebrae."""
+TOUCHING_SHARE, DISC_SHARE = 0.5, 0.1
+"""Two vertebrae, one on the other over TOUCHING_SHARE of the smaller one without disc over DISC_SHARE of it, are parts
+of one. Of 102 true neighbours none touched over more than 0.1; of bodies cut by the plane of a stray disc four did over
+0.87 and more."""
 BESIDE_SHARE, BESIDE_MM = 0.5, 12.0
 """A bone this far to the side of the line between the bones above and below it, and smaller than this share of both, is
 the head of a rib or a joint: in a scoliosis of 100 mm radius vertebrae 35 mm apart lie 6 mm off that line."""
@@ -79,6 +83,7 @@ def separate(classes: np.ndarray, values: ClassValues, spacing_mm: Sequence[floa
     kinds = _kinds(single, classes, values)
     single, kinds = _without_doubles(single, kinds, values)
     single, kinds = _without_what_lies_beside(single, kinds, spacing_mm)
+    single, kinds = _rejoined(single, kinds, values.vertebra, discs & spine)
     vertebrae = _from_above(single, [number for number, kind in kinds.items() if kind != values.sacrum])
     sacrum = next((number for number, kind in kinds.items() if values.sacrum and kind == values.sacrum), None)
     labels = single.astype(np.uint16)
@@ -248,6 +253,30 @@ def _without_what_lies_beside(
             column.remove(number)
     kept = [number for number in kinds if number in column]
     return np.where(np.isin(single, kept), single, 0), {number: kinds[number] for number in kept}
+
+
+def _rejoined(
+    single: np.ndarray, kinds: dict[int, int], vertebra: int, discs: np.ndarray
+) -> tuple[np.ndarray, dict[int, int]]:
+    """Join vertebrae that lie on each other without a disc between; an anchor keeps its own border."""
+    apart: list[int] = []
+    for number in _from_above(single, [number for number, kind in kinds.items() if kind == vertebra]):
+        if apart and _on_each_other(single == apart[-1], single == number, discs):
+            single = np.where(single == number, apart[-1], single)
+        else:
+            apart.append(number)
+    return single, {number: kind for number, kind in kinds.items() if kind != vertebra or number in apart}
+
+
+def _on_each_other(upper: np.ndarray, lower: np.ndarray, discs: np.ndarray) -> bool:
+    """Whether one bone lies directly on another over most of the smaller one, and next to no disc between them."""
+    area = min(np.count_nonzero(mask.any(axis=1)) for mask in (upper, lower))
+    touching = np.count_nonzero(upper[:, :-1] & lower[:, 1:])
+    if touching < TOUCHING_SHARE * area:
+        return False
+    beneath = np.maximum.accumulate(upper, axis=1) & discs
+    between = beneath & np.maximum.accumulate(lower[:, ::-1], axis=1)[:, ::-1]
+    return bool(np.count_nonzero(between.any(axis=1)) < DISC_SHARE * area)
 
 
 def _at_an_end(mask: np.ndarray) -> bool:

@@ -143,11 +143,11 @@ class SSHSNetPredictor:
         result[0] = 1.0
         if found is not None:
             seconds = self._slices(sagittal, range(slices), found, self._options.overlap, _share(progress, 0.4, 1.0))
-            for index, probabilities in enumerate(seconds):
-                result[:, index, found[0], found[1]] = probabilities
+            inside = np.stack(list(seconds), axis=1)
             if self._options.smooth_mm:
                 sigma = self._options.smooth_mm / sagittal.spacing_mm[0]
-                ndimage.gaussian_filter1d(result, sigma, axis=1, output=result, mode="nearest")
+                inside = ndimage.gaussian_filter1d(inside, sigma, axis=1, mode="nearest")
+            result[:, :, found[0], found[1]] = inside
         if progress is not None:
             progress(1.0)
         return result

@@ -100,6 +100,14 @@ def test_a_piece_beside_the_spine_is_left_out(size):
     assert len(separate(classes, VALUES, SPACING).vertebrae) == 3
 
 
+def test_a_body_that_the_plane_of_a_stray_disc_cuts_stays_one():
+    classes = np.pad(column([1, 1, 1]), ((0, 8), (0, 0), (0, 0)))
+    middle = 6 + BODY_MM + DISC_MM + BODY_MM // 2
+    classes[14:20, middle - 3 : middle + 3, 30:58] = 2  # beside the second body
+
+    assert len(separate(classes, VALUES, SPACING).vertebrae) == 3
+
+
 def test_the_head_of_a_rib_at_the_side_of_a_disc_is_no_vertebra():
     classes = np.pad(column([1, 1, 1]), ((0, 8), (0, 0), (0, 0)))
     classes[14:22, 30:42, 30:48] = 1  # beside the first disc, touching the body above
