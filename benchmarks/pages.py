@@ -31,7 +31,7 @@ from dicom_ai.web.routes import URLS
 
 PASSWORD = "a sentence is a good password"
 TIMES = 9
-LEFT_OUT = ("thumbnail", "object.dcm", "labels.nii.gz", "slices", "plots", "table.csv", "trail.csv")
+LEFT_OUT = ("thumbnail", "object.dcm", "labels.nii.gz", "slices", "plots", "table.csv", "trail.csv", "report.p")
 
 
 def main() -> None:

@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 from dicom_ai.domain.job import JobKind, JobState
 from dicom_ai.domain.run import RunState
 from dicom_ai.storage.database import now
+from dicom_ai.storage.jobs import QUEUES
 from dicom_ai.storage.tables import AttemptRow, JobRow, RunJobRow, RunRow
 
 DAY_S = 86_400
@@ -55,10 +56,18 @@ def work_of(session: Session, model: str) -> Work:
     since = now(session) - LATELY_DAYS * DAY_S
     ended = sa.select(JobRow.state, sa.func.count()).where(*_of(model), JobRow.finished_at >= since)
     by_state = {str(state): number for state, number in session.execute(ended.group_by(JobRow.state))}
-    waiting = sa.select(sa.func.count()).where(*_of(model), JobRow.state == JobState.QUEUED)
-    last = sa.select(sa.func.max(JobRow.finished_at)).where(*_of(model))
-    times = [run.seconds for run in last_runs(session, model, most=50) if run.seconds and run.state is JobState.DONE]
-    return Work(by_state, session.scalar(waiting) or 0, session.scalar(last), median(times) if times else None)
+    runs = last_runs(session, model, most=50)
+    times = [run.seconds for run in runs if run.seconds and run.state is JobState.DONE]
+    last_at = runs[0].ended_at if runs else None
+    return Work(by_state, _waiting(session, model), last_at, median(times) if times else None)
+
+
+def _waiting(session: Session, model: str) -> int:
+    """Return how many analyses wait for a model; the queue is short, all that a model ever did is not."""
+    queued = sa.select(JobRow.model, sa.func.count()).where(
+        JobRow.queue == QUEUES[JobKind.ANALYSE], JobRow.state == JobState.QUEUED
+    )
+    return {name: number for name, number in session.execute(queued.group_by(JobRow.model))}.get(model, 0)
 
 
 def last_runs(session: Session, model: str, *, most: int) -> Sequence[ModelRun]:

@@ -263,6 +263,7 @@ class JobRow(Table):
     finished_at: Mapped[float | None]
     __table_args__ = (
         sa.Index("ix_jobs_claim", "queue", "state", "priority", "id"),
+        sa.Index("ix_jobs_model_finished_at", "model", "finished_at"),
         sa.Index(
             "ix_jobs_failed",
             "study_uid",
