@@ -4,6 +4,7 @@ import socket
 import ssl
 import subprocess
 import threading
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -19,13 +20,17 @@ from pydicom.uid import (
     RLELossless,
 )
 from pynetdicom import AE, build_context
-from pynetdicom.sop_class import StorageCommitmentPushModel, StorageCommitmentPushModelInstance
+from pynetdicom.sop_class import (
+    InstanceAvailabilityNotification,
+    StorageCommitmentPushModel,
+    StorageCommitmentPushModelInstance,
+)
 from structlog.testing import capture_logs
 
 from dicom_ai.dicom.uids import new_uid
 from dicom_ai.dimse import scu
-from dicom_ai.errors import PeerUnavailable, PermanentRefusal
-from dicom_ai.settings import Peer, Tls
+from dicom_ai.errors import ConfigError, PeerUnavailable, PermanentRefusal
+from dicom_ai.settings import Node, Peer, Tls
 from dicom_ai.storage import associations, audit, callers, studies
 from tests import builders
 from tests.integration.certificates import Certificates, make_certificates
@@ -306,15 +311,21 @@ def test_a_path_like_sop_instance_uid_in_the_request_is_refused_as_a900(running:
     [status] = store(running.port, path)
 
     assert bad(status, running) == 0xA900
+    assert status.ErrorComment == "the data set is another instance than the request"
 
 
 def test_another_sop_class_than_the_request_says_is_refused_as_a900(running: Running, tmp_path: Path):
     [source] = mr_files(tmp_path, 1, SOPClassUID=CTImageStorage)
     path = file_of(tmp_path / "x.dcm", as_sent(source), sop_instance_uid=dcmread(source).SOPInstanceUID)
 
-    [status] = store(running.port, path)
+    with capture_logs() as logs:
+        [status] = store(running.port, path)
 
     assert bad(status, running) == 0xA900
+    assert status.ErrorComment == "the data set is of another SOP class than the request"
+    assert [(line["event"], line["status"], line["reason"]) for line in logs if line["log_level"] == "warning"] == [
+        ("refused", "0xA900", status.ErrorComment)
+    ]
 
 
 @pytest.mark.parametrize("left", [30, 100, 400, -1])
@@ -334,6 +345,7 @@ def test_what_is_no_data_set_is_refused_as_c000(running: Running, tmp_path: Path
     [status] = store(running.port, path)
 
     assert bad(status, running) == 0xC000
+    assert status.ErrorComment
 
 
 def test_below_the_reserve_is_refused_as_a700(tmp_path: Path):
@@ -343,9 +355,14 @@ def test_below_the_reserve_is_refused_as_a700(tmp_path: Path):
         assert store(running.port, first)[0].Status == 0x0000
 
         free["bytes"] = 10**7
-        [status] = store(running.port, second)
+        with capture_logs() as logs:
+            [status] = store(running.port, second)
 
-        assert status.Status == 0xA700
+        assert (status.Status, status.ErrorComment) == (0xA700, "cannot be stored now, try again")
+        full = "file store: 10000000 bytes are free, 100000000 are kept in reserve"
+        assert [(line["event"], line["status"], line["reason"]) for line in logs if line["log_level"] == "error"] == [
+            ("not stored", "0xA700", full)
+        ]
         assert len(running.kept()) == len(running.instances()) == 1
         assert running.parts() == []
 
@@ -400,6 +417,86 @@ def test_logs_name_objects_by_uid_and_no_patient(running: Running, tmp_path: Pat
 
     assert any(entry.get("sop_instance_uid") == uid for entry in logs)
     assert "secret" not in str(logs).lower()
+
+
+# What goes wrong beside an object
+
+
+def test_what_cannot_be_noted_is_in_the_log_and_nobody_is_kept_out(running: Running):
+    """The database is away: calls, C-ECHO, rejections, commitment and IAN go on, and each says so."""
+    with running.database.engine.begin() as connection:
+        for table in ("callers", "associations", "confirmations", "announcements"):
+            connection.exec_driver_sql(f"ALTER TABLE {table} RENAME TO gone_{table}")
+
+    with capture_logs() as logs:
+        echo(running.port)
+        with pytest.raises(PermanentRefusal):
+            echo(running.port, calling="STRANGER")
+        committed, noted = announced(running)
+        _wait_until(lambda: "association not closed in the index; it goes stale" in events(logs))
+
+    assert (committed, noted) == (0x0000, 0x0213)
+    assert events(logs) >= {
+        "a C-ECHO could not be noted",
+        "a rejected association could not be noted",
+        "a report of storage commitment could not be noted",
+        "what a peer says of a study could not be noted",
+    }
+    assert all("no such table" in line["reason"] for line in logs if "could not be noted" in line["event"])
+
+
+def announced(running: Running) -> tuple[int, int]:
+    """Send a report of storage commitment and an IAN; return both answers."""
+    report, notification, series, image = (Dataset() for _ in range(4))
+    report.TransactionUID, report.ReferencedSOPSequence = new_uid(), []
+    image.ReferencedSOPInstanceUID = "1.2.3.4.5"
+    series.SeriesInstanceUID, series.ReferencedSOPSequence = "1.2.3.4", [image]
+    notification.StudyInstanceUID, notification.ReferencedSeriesSequence = "1.2.3", [series]
+    ae = AE(ae_title=CALLING)
+    for service in (StorageCommitmentPushModel, InstanceAvailabilityNotification):
+        ae.add_requested_context(service)
+    association = ae.associate("127.0.0.1", running.port, ae_title=CALLED)
+    first, _ = association.send_n_event_report(
+        report, 1, StorageCommitmentPushModel, StorageCommitmentPushModelInstance
+    )
+    second, _ = association.send_n_create(notification, InstanceAvailabilityNotification, new_uid())
+    association.release()
+    return int(first.Status), int(second.Status)
+
+
+def events(logs: Sequence[Mapping[str, object]]) -> set[object]:
+    return {line["event"] for line in logs}
+
+
+def test_what_nobody_expected_is_answered_a700_and_logged_by_kind_and_place(running: Running, tmp_path: Path):
+    """Its text may quote a patient."""
+    [path] = mr_files(tmp_path, 1, PatientName="Secret^Name")
+    with running.database.engine.begin() as connection:
+        connection.exec_driver_sql("CREATE TRIGGER no BEFORE INSERT ON studies BEGIN SELECT RAISE(FAIL, 'x'); END")
+
+    with capture_logs() as logs:
+        [status] = store(running.port, path)
+
+    assert (status.Status, status.ErrorComment) == (0xA700, "cannot be stored now, try again")
+    (line,) = [line for line in logs if line["event"] == "not stored"]
+    assert line["error"] == "IntegrityError"
+    assert "listener.py" in line["at"][0]
+    assert "Secret" not in str(logs)
+
+
+def test_a_listener_without_peers_says_so(tmp_path: Path):
+    with capture_logs() as logs, listening(tmp_path, peers=[]):
+        pass
+
+    assert "no peers are configured: every association is rejected" in events(logs)
+
+
+def test_a_port_that_is_taken_is_named(tmp_path: Path):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        node = Node(ae_title=CALLED, address="127.0.0.1", port=taken.getsockname()[1])
+        said = r"^cannot listen on 127\.0\.0\.1: Address already in use$"
+        with pytest.raises(ConfigError, match=said), listening(tmp_path, node=node):
+            pass
 
 
 # Associations, as completion sees them

@@ -144,6 +144,7 @@ OPEN_SEQUENCE = pack("<HH2sHI", 0x0008, 0x1110, b"SQ", 0, 0xFFFFFFFF)
 OPEN_ITEM = pack("<HHI", 0xFFFE, 0xE000, 0xFFFFFFFF)
 OPEN_PIXELS = pack("<HH2sHI", 0x7FE0, 0x0010, b"OB", 0, 0xFFFFFFFF)
 MODALITY = pack("<HH2sH", 0x0008, 0x0060, b"CS", 2) + b"MR"
+TOO_LONG = pack("<HH2sH", 9, 0x1001, b"LO", 90) + b"x"
 
 
 @pytest.mark.parametrize(
@@ -180,7 +181,7 @@ def test_what_is_wrong_with_a_data_set_is_said_in_words(tmp_path: Path, data: by
     ("inflated", "kind", "said"),
     [
         (None, NotDicom, "the data set cannot be inflated"),
-        (pack("<HH2sH", 9, 0x1001, b"LO", 90) + b"x", Truncated, "the inflated data set ends 89 bytes too early"),
+        (TOO_LONG, Truncated, "the inflated data set ends 89 bytes too early"),
     ],
 )
 def test_what_is_wrong_with_a_deflated_data_set_is_said_in_words(
