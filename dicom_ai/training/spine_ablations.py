@@ -29,7 +29,8 @@ from dicom_ai.training.spine_stage2 import Patch, Stage2Settings, first_stage, m
 DRAWN = 4
 """Volumes of each source whose truth is used; of the others only the image is."""
 PATCH = Stage2Settings(steps=240, rows=96, columns=64, slices=6)
-SCORED_PATCH = Stage2Settings(rows=160, columns=96, slices=6)
+SCORED_PATCH = Stage2Settings(rows=160, columns=96, slices=14)
+"""As wide as a body, for its sides are what is hard to find."""
 SCORED = (("vertebra", VERTEBRA), ("disc", DISC))
 COLUMNS = ("variant", "first stage", "vertebra Dice", "vertebra worst", "disc Dice", "disc worst", "n", "minutes")
 DRAWN_ONLY, PSEUDO, GIVEN = "drawn cases", "drawn cases and pseudo-labels", "given weights"
