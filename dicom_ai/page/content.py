@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from textwrap import shorten
 from typing import Any
 
 import numpy as np
@@ -45,6 +46,9 @@ COLUMNS: Mapping[str, str] = {
 """Key of a measurement -> head of its column, in the order of the columns. Numbers without a column are in the SR."""
 
 MOST_COLUMNS = 14
+LONGEST_SERIES_NAME = 45
+"""Above the curve, so that the heading keeps to its width."""
+
 _SHOWN_UNITS = {"mm2": "mm²", "mm3": "mm³", "deg": "°", "1": ""}
 
 
@@ -80,7 +84,7 @@ class Origin:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """One page. identity is left out of pictures, which travel without their header."""
+    """One page. identity is left out of pictures, which travel without their header. curve_of: its series."""
 
     title: str
     identity: tuple[str, ...]
@@ -90,22 +94,25 @@ class Page:
     tables: tuple[NumberTable, ...]
     notes: tuple[str, ...]
     provenance: tuple[str, ...]
+    curve_of: str = ""
 
 
 def page_of(entry: Mapping[str, Any], pictures: Sequence[KeyPicture], origin: Origin) -> Page:
     """Return the page of a study. entry: its entry in findings.json; numbers stand as they do there."""
     done = [series for series in entry["series"] if series["state"] == "done"]
-    curves = (curve_from_entry(series) for series in done)
+    curves = ((curve, series["series_uid"]) for series in done if (curve := curve_from_entry(series)) is not None)
+    curve, curve_uid = next(curves, (None, ""))
     tables = [table for series in done if (table := _table(series, origin)).rows]
     return Page(
         title="AI report of the spine",
         identity=origin.identity,
         study=(*origin.study, _run(entry)),
         pictures=tuple(pictures),
-        curve=next((curve for curve in curves if curve is not None), None),
+        curve=curve,
         tables=tuple(sorted(tables, key=_areas, reverse=True)),
         notes=tuple(dict.fromkeys([*_changes(entry, done), *entry["notes"], *_reasons(done), *_remarks(done)])),
         provenance=(*_models(entry), f"{origin.software}; made {entry['created_at']}"),
+        curve_of=shorten(origin.series.get(curve_uid, ""), LONGEST_SERIES_NAME, placeholder=" ..."),
     )
 
 

@@ -56,7 +56,7 @@ def laid_out(page: Page) -> tuple[Placed, ...]:
     if page.pictures:
         right = _pictures(sheet, page.pictures[:MOST_PICTURES])
     if page.curve is not None:
-        _curve(sheet, csa_drawing(page.curve), beside=(right + GAP, top))
+        _curve(sheet, csa_drawing(page.curve, title=page.curve_of), beside=(right + GAP, top))
     notes = [line for note in page.notes for line in textwrap.wrap(note, LETTERS_A_LINE, subsequent_indent="  ")]
     kept = SMALL_LINE * min(len(notes), NOTES_KEPT)
     for table, rows in zip(page.tables, _rows_shown(sheet, page.tables, keep=kept), strict=True):

@@ -1,5 +1,7 @@
 """What stands on the page: numbers as the table of measurements has them, and why some are missing."""
 
+from dataclasses import replace
+
 from dicom_ai.page.content import MISSING, number_text, page_of
 from tests.unit.page.conftest import ORIGIN, entry, finding, number
 
@@ -45,6 +47,13 @@ def test_the_series_that_gives_most_areas_comes_first():
     both["series"] = [series("1.2.1", None, None, 60.0), series("1.2.2", 71.0, 70.0, 69.0)]
 
     assert [table.rows[0][1] for table in page_of(both, [], ORIGIN).tables] == ["71.0", MISSING]
+
+
+def test_the_curve_says_which_series_it_is_of(page):
+    long = replace(ORIGIN, series={"1.2.1": "series 3 " + "very long words " * 5})
+
+    assert page.curve_of == "series 3 t2_sag"
+    assert page_of(entry(), [], long).curve_of == "series 3 very long words very long words ..."
 
 
 def test_provenance_names_model_series_and_node(page):
