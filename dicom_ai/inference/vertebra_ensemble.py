@@ -131,14 +131,22 @@ def separate_cores(core: np.ndarray) -> tuple[np.ndarray, int]:
 
     A core falls into parts only where none of them is a splinter: at least SPLINTER of the largest.
     """
-    labels, count = ndimage.label(core >= _RISING[0])
-    whole = [labels == number for number in range(1, count + 1)]
-    for level in _RISING[1:]:
-        whole = [part for one in whole for part in _parts(one, core >= level)]
+    labels, _ = ndimage.label(core >= _RISING[0])
     numbered = np.zeros(core.shape, np.int32)
-    for number, one in enumerate(whole, 1):
-        numbered[one] = number
-    return numbered, len(whole)
+    count = 0
+    for whole, window in enumerate(ndimage.find_objects(labels), 1):
+        for part in _apart(labels[window] == whole, core[window]):
+            count += 1
+            numbered[window][part] = count
+    return numbered, count
+
+
+def _apart(whole: np.ndarray, core: np.ndarray) -> list[np.ndarray]:
+    """Return the parts that a core falls into at rising levels."""
+    found = [whole]
+    for level in _RISING[1:]:
+        found = [part for one in found for part in _parts(one, core >= level)]
+    return found
 
 
 def _parts(one: np.ndarray, above: np.ndarray) -> list[np.ndarray]:
@@ -176,8 +184,9 @@ def shared_out(
         return []
     nearest = np.where(piece, 0, -1)
     if len(seeds) > 1:
-        away = np.stack([ndimage.distance_transform_edt(~seed) for seed in seeds])
-        nearest = np.where(piece, away.argmin(axis=0), -1)
+        window = ndimage.find_objects(np.any([piece, *seeds], axis=0).astype(np.uint8))[0]
+        away = np.stack([ndimage.distance_transform_edt(~seed[window]) for seed in seeds])
+        nearest[window] = np.where(piece[window], away.argmin(axis=0), -1)
     bodies = []
     for number in range(len(seeds)):
         mine = nearest == number
@@ -254,8 +263,9 @@ def reference(soft: np.ndarray, bodies: Sequence[Body], detections: Sequence[Det
     soft: the U-Net's probability of it. detections: those of its kind. It must lie where it can be: next to the end of
     the column, about as large as what it is next to.
     """
-    labels, count = ndimage.label(soft >= 0.5)
-    candidates = [Body(soft * (labels == n), _mean(soft, labels == n), ("unet",)) for n in range(1, count + 1)]
+    labels, _ = ndimage.label(soft >= 0.5)
+    large = 1 + np.flatnonzero(np.bincount(labels.ravel())[1:] >= LEAST_PIECE)
+    candidates = [Body(soft * (labels == n), _mean(soft, labels == n), ("unet",)) for n in large]
     candidates += [Body(found.soft, found.score, ("detector",)) for found in detections if found.score >= SURE]
     possible = [one for one in candidates if bodies and at_end(one, bodies, above=above)]
     return max(possible, key=lambda one: one.score * one.size, default=None)
