@@ -30,7 +30,7 @@ from structlog.testing import capture_logs
 from dicom_ai.dicom.uids import new_uid
 from dicom_ai.dimse import scu
 from dicom_ai.errors import ConfigError, PeerUnavailable, PermanentRefusal
-from dicom_ai.settings import Node, Peer, Tls
+from dicom_ai.settings import DestinationSettings, Node, Peer, PriorSettings, Tls
 from dicom_ai.storage import associations, audit, callers, studies
 from tests import builders
 from tests.integration.certificates import Certificates, make_certificates
@@ -326,6 +326,15 @@ def test_another_sop_class_than_the_request_says_is_refused_as_a900(running: Run
     assert [(line["event"], line["status"], line["reason"]) for line in logs if line["log_level"] == "warning"] == [
         ("refused", "0xA900", status.ErrorComment)
     ]
+
+
+def test_what_comes_by_the_nodes_own_c_move_and_is_no_report_is_refused_as_c000(tmp_path: Path):
+    archive = DestinationSettings(name="pacs", kind="stow_rs", parameters={"url": "http://127.0.0.1"})
+    asking = {"prior": PriorSettings(archive="pacs"), "destinations": (archive,)}
+    with listening(tmp_path / "node", **asking) as node, associated(node.port) as association:
+        status = association.send_c_store(mr_files(tmp_path, 1)[0], originator_aet=CALLED, originator_id=1)
+
+    assert (status.Status, status.ErrorComment) == (0xC000, "not what this node asked for")
 
 
 @pytest.mark.parametrize("left", [30, 100, 400, -1])

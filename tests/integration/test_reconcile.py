@@ -61,6 +61,22 @@ def test_a_damaged_file_without_a_row_is_set_aside_and_not_deleted(tmp_path: Pat
     assert [file.read_bytes() for file in (tmp_path / "node" / "quarantine").iterdir()] == [damaged]
 
 
+def test_why_a_file_is_set_aside_is_in_the_log(tmp_path: Path):
+    with listening(tmp_path / "node") as node:
+        store(node.port, *mr_files(tmp_path, 1))
+        whole = node.files.path(node.instances()[0].path)
+    whole.with_name(f"0{whole.name[1:]}").write_bytes(whole.read_bytes())  # under a name that its bytes do not have
+    whole.with_name(f"1{whole.name[1:]}").write_bytes(b"no image at all")
+
+    with capture_logs() as logs, listening(tmp_path / "node"):
+        pass
+
+    assert sorted(line["reason"] for line in logs if line["event"] == "file set aside") == [
+        "the bytes are not those the file was named after",
+        "the file has no meta information of ours",
+    ]
+
+
 def test_a_row_without_its_file_is_marked_and_comes_back_with_the_bytes(tmp_path: Path):
     paths = mr_files(tmp_path, 2)
     with listening(tmp_path / "node") as node:

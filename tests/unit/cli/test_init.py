@@ -1,5 +1,6 @@
 """dicom-ai init: a settings file from answers or options, and the row for the PACS."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -42,6 +43,29 @@ def test_it_asks_for_what_it_is_not_told_and_prints_the_row_for_the_pacs(tmp_pat
     assert read_settings(tmp_path / "node.toml").destinations[0].parameters["port"] == 104
 
 
+def test_it_says_in_words_what_to_do_next(tmp_path: Path) -> None:
+    file = tmp_path / "node.toml"
+
+    asked, said = run(file, typed="\n\nPACS\n127.0.0.1\n\n\n\n\n").output.split("written: ")
+    assert re.findall(r"^(.*?): ", asked, flags=re.MULTILINE) == [
+        "AE title of this node [DICOM_AI]",
+        "Port of this node [11112]",
+        "AE title of the PACS",
+        "Address of the PACS",
+        "Port of the PACS [104]",
+        "Address of the archive that gets the results [127.0.0.1]",
+        "Its port [104]",
+        "Its AE title [PACS]",
+    ]
+    assert said.splitlines() == [
+        str(file),
+        "Type into the PACS, as a destination it forwards to, and as a sender it takes objects from:",
+        "  AE title DICOM_AI   host 127.0.0.1   port 11112   TLS no",
+        f"Then: dicom-ai db upgrade --config {file}; dicom-ai serve --config {file}",
+        f"and beside it: dicom-ai doctor --wait --config {file}, which says when the first image has come",
+    ]
+
+
 def test_it_asks_where_results_go_where_that_is_another_archive(tmp_path: Path) -> None:
     result = run(tmp_path / "node.toml", typed="\n\nPACS\n192.0.2.10\n\n192.0.2.20\n4242\nVNA\n")
     (destination,) = read_settings(tmp_path / "node.toml").destinations
@@ -67,13 +91,17 @@ def test_a_file_that_is_there_is_not_overwritten(tmp_path: Path) -> None:
     error = run(tmp_path / "node.toml", *OPTIONS, "--pacs-port", "104").exception
 
     assert isinstance(error, ConfigError)
+    assert str(error).endswith("node.toml is there already and stays as it is; name another file, or remove it")
     assert (tmp_path / "node.toml").read_text() == "mine"
 
 
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [
-        (["--ae-title", "FAR_TOO_LONG_AN_AE_TITLE"], "ae_title"),
+        (
+            ["--ae-title", "FAR_TOO_LONG_AN_AE_TITLE"],
+            "these answers: node.ae_title: 'FAR_TOO_LONG_AN_AE_TITLE' is no AE",
+        ),
         (["--pacs-host", "127.0.0.1", "--pacs-port", "11113"], "is this node itself"),
     ],
 )
