@@ -103,4 +103,10 @@ def _persons(session: Session, study_uid: str) -> Iterator[Moment]:
     query = sa.select(AuditRow).where(AuditRow.subject == f"study {study_uid}").order_by(AuditRow.id)
     for row in session.scalars(query):
         if row.action not in _TOLD_ELSEWHERE and not row.action.startswith("hold"):
-            yield Moment(row.at, f"{row.action} by {row.actor}", str(row.detail.get("why", "")), "")
+            yield Moment(
+                row.at, f"{_WHOSE.get(row.action, f'{row.action} by')} {row.actor}", str(row.detail.get("why", "")), ""
+            )
+
+
+_WHOSE = {"images received": "images received from", "queried": "archive asked by"}
+"""Action of the trail -> what it is called before the name of who did it, where that is not "... by"."""

@@ -4,7 +4,7 @@ from itertools import count
 from pathlib import Path
 
 from dicom_ai.domain.browsing import Moment
-from dicom_ai.storage import decisions, schema, timeline
+from dicom_ai.storage import audit, decisions, schema, timeline
 from dicom_ai.storage.database import Database
 from dicom_ai.storage.decisions import StoredDecision
 from tests.unit.storage.test_runs import receive
@@ -36,3 +36,17 @@ def test_a_routing_is_told_once_however_long_it_takes_and_a_later_one_with_what_
     assert [(moment.what, moment.detail) for moment in once] == [("routed by rules version 1", "1 taken")]
     assert twice[:1] == once
     assert [(moment.what, moment.detail) for moment in twice[1:]] == [("routed by rules version 2", "1 taken")]
+
+
+def test_images_come_from_a_peer_and_an_archive_is_asked_by_a_step(tmp_path: Path) -> None:
+    database = Database(f"sqlite:///{tmp_path / 'node.db'}")
+    schema.upgrade(database)
+    receive(database)
+    with database.write() as session:
+        audit.record(session, "MR1", "images received", "study 1.2")
+        audit.record(session, "reporter", "queried", "study 1.2")
+        audit.record(session, "anna", "asked for", "study 1.2")
+        told = [moment.what for moment in timeline.of_study(session, "1.2")]
+    database.close()
+
+    assert {"images received from MR1", "archive asked by reporter", "asked for by anna"} <= set(told)
