@@ -5,7 +5,7 @@ import socket
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -319,7 +319,10 @@ def test_a_code_without_a_body_says_who_must_act(web: Web, tmp_path: Path, code:
 def test_a_success_whose_body_names_nothing_is_unknown(web: Web, tmp_path: Path, body: object):
     web.body = body
 
-    assert kinds(DESTINATIONS["stow_rs"](deliveries(mr_files(tmp_path, 1)), by_stow(web))) == [DeliveryUnknown]
+    results = DESTINATIONS["stow_rs"](deliveries(mr_files(tmp_path, 1)), by_stow(web))
+
+    assert kinds(results) == [DeliveryUnknown]
+    assert str(results[0].error) == "archive: the answer does not name the object"
 
 
 STORES = b'<resource path="studies"><method name="POST" id="StoreInstances"/><method name="GET"/></resource>'
@@ -342,13 +345,19 @@ def test_what_a_service_says_of_itself_is_passed_on(web: Web, code: int, allow: 
 
 
 @pytest.mark.parametrize(
-    ("code", "described", "kind"),
-    [(200, ONLY_SEARCHES, PermanentRefusal), (401, b"", PermanentRefusal), (503, b"", PeerUnavailable)],
+    ("code", "described", "kind", "says"),
+    [
+        (200, ONLY_SEARCHES, PermanentRefusal, "it says that studies cannot be stored there"),
+        (401, b"", PermanentRefusal, "HTTP 401: it does not let this node in"),
+        (503, b"", PeerUnavailable, "HTTP 503"),
+    ],
 )
-def test_a_service_that_cannot_be_sent_to_says_who_must_act(web: Web, code: int, described: bytes, kind: type):
+def test_a_service_that_cannot_be_sent_to_says_who_must_act(
+    web: Web, code: int, described: bytes, kind: type, says: str
+):
     web.code, web.described = code, described
 
-    with pytest.raises(kind):
+    with pytest.raises(kind, match=f"^archive: {says}$"):
         says_it_stores(by_stow(web))
 
 
@@ -397,11 +406,21 @@ def test_the_same_file_again_is_delivered_and_another_under_its_name_is_refused(
 
     assert twice == [True, True]
     assert isinstance(refused.error, PermanentRefusal)
+    assert str(refused.error) == f"{target} is there with other content"
     assert target.read_bytes() == b"something else"
+
+
+def test_a_uid_that_leads_out_of_the_folder_names_no_file(tmp_path: Path):
+    [one] = deliveries(mr_files(tmp_path / "in", 1))
+    [refused] = DESTINATIONS["folder"]([replace(one, sop_instance_uid="../x")], into(tmp_path))
+
+    assert isinstance(refused.error, PermanentRefusal)
+    assert str(refused.error) == "the SOP instance UID cannot name a file"
 
 
 def test_a_folder_that_is_not_mounted_is_tried_later_and_not_made(tmp_path: Path):
     results = DESTINATIONS["folder"](deliveries(mr_files(tmp_path / "in", 1)), into(tmp_path / "out"))
 
     assert kinds(results) == [PeerUnavailable]
+    assert str(results[0].error) == f"{tmp_path / 'out'}: No such file or directory"
     assert not (tmp_path / "out").exists()

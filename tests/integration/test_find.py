@@ -1,5 +1,6 @@
 """C-FIND against real archives, and against peers that will not answer."""
 
+import re
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,7 +9,7 @@ from pathlib import Path
 import pytest
 from pydicom import Dataset
 from pynetdicom import AE, evt
-from pynetdicom.sop_class import MRImageStorage, StudyRootQueryRetrieveInformationModelFind
+from pynetdicom.sop_class import MRImageStorage, StudyRootQueryRetrieveInformationModelFind, Verification
 
 from dicom_ai.dimse.find import Level, Question, ask
 from dicom_ai.dimse.scu import RemoteAe
@@ -72,6 +73,7 @@ def answering(status: int | None) -> Iterator[RemoteAe]:
     """A peer whose C-FIND ends with a status; None: it offers no C-FIND."""
     ae = AE(ae_title="ARCHIVE")
     ae.add_supported_context(MRImageStorage)
+    ae.add_supported_context(Verification)
     if status is not None:
         ae.add_supported_context(StudyRootQueryRetrieveInformationModelFind)
 
@@ -86,10 +88,15 @@ def answering(status: int | None) -> Iterator[RemoteAe]:
 
 
 @pytest.mark.parametrize(
-    ("status", "kind"), [(None, SopClassRefused), (0xA700, PeerUnavailable), (0xC001, PermanentRefusal)]
+    ("status", "kind", "said"),
+    [
+        (None, SopClassRefused, "ARCHIVE: offers no C-FIND"),
+        (0xA700, PeerUnavailable, "ARCHIVE: C-FIND not now (0xA700)"),
+        (0xC001, PermanentRefusal, "ARCHIVE: C-FIND was answered with 0xC001"),
+    ],
 )
-def test_a_peer_that_will_not_answer_says_who_must_act(status: int | None, kind: type) -> None:
-    with answering(status) as peer, pytest.raises(kind):
+def test_a_peer_that_will_not_answer_says_who_must_act(status: int | None, kind: type, said: str) -> None:
+    with answering(status) as peer, pytest.raises(kind, match=f"^{re.escape(said)}$"):
         ask(peer, questions())
 
 

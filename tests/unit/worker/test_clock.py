@@ -1,8 +1,11 @@
+import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
+from structlog.testing import capture_logs
 
 from dicom_ai.app import App, open_app, prepare
 from dicom_ai.domain.job import Job, JobState
@@ -14,7 +17,7 @@ from dicom_ai.storage import jobs, runs, studies
 from dicom_ai.storage.tables import JobRow
 from dicom_ai.worker.clock import Clock
 
-QUICK = Timing(series_quiet_s=0.001, study_quiet_s=0.001, token_gap_s=100, lease_s=60, maximum_lost=1)
+QUICK = Timing(series_quiet_s=0.001, study_quiet_s=0.001, token_gap_s=100, lease_s=60, maximum_lost=1, clock_s=0.01)
 
 
 @pytest.fixture
@@ -174,3 +177,57 @@ def test_a_clock_that_starts_before_the_last_image_was_set_back_while_the_node_w
         last = studies.last_received_at(session)
     assert last is not None
     assert last <= wall()
+
+
+def test_a_wall_clock_that_was_set_is_in_the_log(app: App) -> None:
+    clock, ahead_s = Clock(app, lambda queue, times: None), [0.0]
+    app.database.clock = lambda: time.time() + ahead_s[0]
+    clock.tick()
+    ahead_s[0] = 3600.0
+    with capture_logs() as logs:
+        clock.tick()
+
+    (line,) = [line for line in logs if line["event"] == "the wall clock was set"]
+    assert (line["moved_s"], line["log_level"]) == (3600, "warning")
+
+
+def test_workers_that_stopped_are_in_the_log_with_their_jobs(app: App) -> None:
+    job = analysed_by_another_machine(app)
+    clock = Clock(app, lambda queue, times: None)
+    clock.tick()
+    app.database.clock = lambda: time.time() + 3600
+    clock._ahead_s = None  # this clock did not see it
+    with capture_logs() as logs:
+        clock.tick()
+
+    (line,) = [line for line in logs if line["event"] == "workers stopped"]
+    assert (line["requeued"], line["parked"]) == ([], [job.id])
+
+
+@pytest.mark.parametrize(
+    ("error", "level", "event", "told"),
+    [
+        (Unavailable("broker: away"), "warning", "the clock could not look", {"reason": "broker: away"}),
+        (ValueError("DOE^JANE"), "error", "the clock failed", {"error": "ValueError"}),
+    ],
+)
+def test_a_tick_that_fails_is_in_the_log_and_the_clock_goes_on(
+    app: App, error: Exception, level: str, event: str, told: dict[str, str]
+) -> None:
+    receive(app)
+    rung_twice = threading.Semaphore(0)
+
+    def ring(queue: str, times: int) -> None:
+        rung_twice.release()
+        raise error
+
+    clock = Clock(app, ring)
+    with capture_logs() as logs:
+        clock.start()
+        assert all(rung_twice.acquire(timeout=20) for _ in range(2))
+        clock.stop()
+
+    line = next(line for line in logs if line["event"] == event)
+    assert line["log_level"] == level
+    assert told.items() <= line.items()
+    assert "DOE" not in str(logs)

@@ -5,6 +5,7 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 from dicom_ai.app import App, open_app, prepare
 from dicom_ai.domain.job import JobState
@@ -38,3 +39,28 @@ def test_a_model_folder_that_is_gone_uses_up_no_try(app: App, tmp_path: Path) ->
         (job,) = jobs.all_of(session, "1.2")
     assert (job.state, job.attempts, job.lost) == (JobState.QUEUED, 1, 0)
     assert job.reason.endswith("no model 'cord'; there is none")
+
+
+def test_a_data_folder_that_is_not_mounted_lets_work_wait_and_says_so(app: App, tmp_path: Path) -> None:
+    (tmp_path / "data" / "received").rmdir()
+    work = GpuWork(app, partial(ModelStore, tmp_path / "models"))
+    with capture_logs() as logs:
+        work.run_due()
+    work.stop()
+
+    assert [line["event"] for line in logs] == ["the data folder is empty: is its volume mounted? Work waits"]
+    with app.database.read() as session:
+        assert jobs.all_of(session, "1.2")[0].attempts == 0
+
+
+def test_a_model_that_does_not_load_is_refused_at_the_start_by_name(app: App, tmp_path: Path) -> None:
+    (tmp_path / "models" / "torn").mkdir(parents=True)
+    (tmp_path / "models" / "torn" / "model.toml").write_text("")
+    work = GpuWork(app, partial(ModelStore, tmp_path / "models"))
+    with capture_logs() as logs:
+        runs_on = work.warm_up()
+    work.stop()
+
+    (line,) = logs
+    assert (line["event"], line["model"], line["log_level"]) == ("model refused", "torn", "error")
+    assert runs_on == {"torn": f"refused: {line['reason']}"}

@@ -1,6 +1,7 @@
 import threading
 
 import pytest
+from structlog.testing import capture_logs
 
 from dicom_ai.errors import Unavailable
 from dicom_ai.worker import heartbeat
@@ -42,11 +43,12 @@ def test_it_stops_when_the_claim_is_lost() -> None:
         told.set()
         return False
 
-    with beating(beat, 0.01):
+    with capture_logs() as logs, beating(beat, 0.01):
         assert told.wait(5)
         threading.Event().wait(0.05)
 
     assert count == [1]
+    assert [line["event"] for line in logs] == ["claim lost while working"]
 
 
 def test_a_database_that_is_away_does_not_stop_it() -> None:
@@ -59,8 +61,10 @@ def test_a_database_that_is_away_does_not_stop_it() -> None:
         back.set()
         return True
 
-    with beating(beat, 0.01):
+    with capture_logs() as logs, beating(beat, 0.01):
         assert back.wait(5)
+
+    assert [(line["event"], line["reason"]) for line in logs] == [("no heartbeat", "away")] * 2
 
 
 def test_what_became_of_a_claim_is_written_when_the_database_is_back(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -72,9 +76,13 @@ def test_what_became_of_a_claim_is_written_when_the_database_is_back(monkeypatch
             raise errors.pop()
         written.append("done")
 
-    tell(write, threading.Event())
+    with capture_logs() as logs:
+        tell(write, threading.Event())
 
     assert written == ["done"]
+    assert [(line["event"], line["reason"]) for line in logs] == [
+        ("the end of a claim could not be written", "away")
+    ] * 3
 
 
 def test_a_worker_that_stops_does_not_wait_for_the_database() -> None:

@@ -4,6 +4,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
+from structlog.testing import capture_logs
 
 from dicom_ai.app import App, open_app, prepare
 from dicom_ai.domain.job import JobKind, JobState
@@ -12,9 +14,10 @@ from dicom_ai.pipeline import report
 from dicom_ai.settings import Settings, Storage, Timing
 from dicom_ai.storage import jobs
 from dicom_ai.storage.jobs import JobStatus
+from dicom_ai.storage.tables import RuleVersionRow, SeriesRow
 from dicom_ai.worker import heartbeat
 from dicom_ai.worker.clock import Clock
-from dicom_ai.worker.io import IoWork
+from dicom_ai.worker.io import IoWork, ring_quietly
 from tests.unit.worker.test_clock import analysed_by_another_machine
 
 QUICK = Timing(series_quiet_s=0.001, study_quiet_s=0.001, token_gap_s=100)
@@ -72,3 +75,35 @@ def test_a_report_that_breaks_is_failed_as_soon_as_that_can_be_written(
     found = the_report(app)
     assert found.state is JobState.FAILED
     assert found.reason.startswith("unexpected ValueError at test_io.py:")
+
+
+def test_a_data_folder_that_is_not_mounted_lets_work_wait_and_says_so(app: App, tmp_path: Path) -> None:
+    (tmp_path / "received").rmdir()
+    with capture_logs() as logs:
+        IoWork(app, lambda: None).run_due()
+
+    assert [line["event"] for line in logs] == ["the data folder is empty: is its volume mounted? Work waits"]
+    assert the_report(app).attempts == 0
+
+
+def test_a_step_that_breaks_is_in_the_log_without_its_text_and_the_report_is_made(app: App, tmp_path: Path) -> None:
+    with app.database.write() as session:
+        session.execute(sa.update(SeriesRow).values(revision=2))  # to be routed again, by rules that nobody can read
+        session.execute(sa.update(RuleVersionRow).values(content={"rule": "DOE^JANE"}))
+    with capture_logs() as logs:
+        IoWork(app, lambda: None).run_due()
+
+    (line,) = [line for line in logs if line["event"] == "routing failed"]
+    assert line["log_level"] == "error"
+    assert "DOE" not in str(logs)
+    assert the_report(app).attempts == 1
+
+
+def test_a_broker_that_is_away_is_in_the_log_and_delays_only() -> None:
+    def ring() -> None:
+        raise Unavailable("broker: ConnectionError")
+
+    with capture_logs() as logs:
+        ring_quietly(ring)()
+
+    assert logs == [{"event": "no token sent", "reason": "broker: ConnectionError", "log_level": "warning"}]
