@@ -87,7 +87,7 @@ def described(plan: FoldPlan, request: EvaluateRequest) -> str:
         if plan.start_minutes
         else ", beginning with nothing"
     )
-    thinned = f", and every {request.every}th slice was scored" if request.every > 1 else ""
+    thinned = f", and a quick look was scored (`--every {request.every}`)" if request.every > 1 else ""
     return f"{trained}{f' (`--config {plan.config}`)' if plan.config else ''}{begun}{thinned}"
 
 

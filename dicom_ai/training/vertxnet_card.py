@@ -14,7 +14,7 @@ TRAINING_FILE, METRICS_FILE, FOLDS_FILE = "training.json", "metrics.json", "fold
 VERSION = "0.1.0"
 
 _MANIFEST = """\
-# Written by `dicom-ai train spine-xray --deliver`. docs/reference/model-toml.md explains every key.
+# Written by `dicom-ai train {name} --deliver`. docs/reference/model-toml.md explains every key.
 name = "{name}"
 version = "{version}"
 family = "vertxnet"

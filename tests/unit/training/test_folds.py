@@ -175,7 +175,7 @@ def test_a_card_says_how_the_folds_came_about(tmp_path):
 
     assert described(FoldPlan(2, tmp_path, 13, config="small", start_minutes=10), request) == (
         "every fold trained its own for 13 minutes (`--config small`), beginning with weights of 10 minutes that had "
-        "seen nobody who is scored, and every 4th slice was scored"
+        "seen nobody who is scored, and a quick look was scored (`--every 4`)"
     )
     assert described(FoldPlan(2, tmp_path, minutes=90, shipped=True), EvaluateRequest(tmp_path, tmp_path)) == (
         "every fold that the shipped weights have seen trained its own for 90 minutes, beginning with nothing"
