@@ -154,19 +154,23 @@ def worker_stands_still(folder: Path, size: str) -> Iterator[Site]:
 
 
 def model_hangs(folder: Path, size: str) -> Iterator[Site]:
-    """The process of the models stands still in mid-analysis: it is ended, and another one makes the analysis."""
-    with running(folder, size, longest_run_s=15) as site:
+    """The process of the models stands still in mid-analysis: it is ended, and another one makes the analysis.
+
+    The quiet time is longer than a slow machine needs to send a study: with two analyses of it the fault may come
+    between them, where it is noticed only when loading takes too long, after five minutes.
+    """
+    with running(folder, size, quiet_s=8, longest_run_s=15) as site:
         site.send(site.study(1))
         site.settle()
         for number in (2, 3):
-            paths = site.study(number, images=24, side=256)
+            paths = site.study(number, images=24, side=512)
             (models,) = site.models()
             begun_s = _processor_s(models) + 0.05
             site.send(paths)
             site.until(partial(_has_worked, models, begun_s), "the analysis has begun", seconds=60, step_s=0.002)
             models.suspend()
             try:
-                site.settle()
+                site.settle(seconds=400)
                 site.fault(not models.is_running())
             finally:
                 _kill([models])
