@@ -229,11 +229,14 @@ were drawn; the discs of training were derived from the vertebrae around them.
 - ImageNet weights, with which the paper starts, cannot be had here; every weight starts at random.
 - Network `{config}` ({millions:.2f} million parameters), {branches} branch, {steps} steps of {size} patches in
   {minutes} minutes on two CPU threads, bfloat16 arithmetic; the running mean of the weights is shipped, large kernels
-  stored as float16. Cross pseudo supervision (`--config compact-cps`) and the second stage were not used for it.
+  stored as float16. Cross pseudo supervision (`--config compact-cps`) and the second stage were not used for it: a
+  second stage of 300 steps on top of it was not better on eight unseen people (docs/training.md), and does not ship.
 
 ## Known failures
 
 - Bodies are told apart by the disc between them: a block vertebra is found as one, counted as two and left unnamed.
 - Where the upper border leaves nothing of the dens, C2 is not used as an anchor: no level is given.
+- Where the front or back border of the image cuts through most vertebrae, no level is given.
+- The sides of a body are harder to find than its middle: most of what is missing to a Dice of 1 lies there.
 - It has never been measured on implants, fractures, tumours or severe scoliosis.
 """
