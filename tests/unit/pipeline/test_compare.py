@@ -199,7 +199,9 @@ def test_a_correction_holds_unsent_results_and_is_reported_again(desk: Desk) -> 
     (notice,) = desk.held()
     assert (notice.kind, notice.blocks) == (HoldKind.CORRECTION, False)
     assert notice.detail["PatientID"] == ["OLD", "NEW"]
-    assert "NEW" not in notice.reason
+    assert notice.reason == (
+        "PatientID, PatientBirthDate of the images changed: it is reported again under the newest identity"
+    )
     with desk.database.read() as session:
         assert versions.newest_path(session, STUDY) is not None
 
@@ -216,6 +218,10 @@ def test_what_left_under_the_old_identity_is_listed_for_withdrawal(desk: Desk, s
         (listed,) = withdrawals.listed(session)
         assert results.predecessors(session, STUDY) == {}
     assert (listed.destination, listed.there, listed.why) == ("pacs", there, "PatientID of the images changed")
+    assert desk.held()[0].reason == (
+        "PatientID of the images changed: it is reported again under the newest identity; "
+        "1 objects that were sent are to be withdrawn: dicom-ai results list"
+    )
     assert OutboxState.UNKNOWN not in desk.states()
 
 
@@ -240,6 +246,7 @@ def test_another_place_in_the_body_is_no_correction_of_the_patient(desk: Desk) -
 
     (hold,) = desk.held()
     assert (hold.kind, hold.detail["differs"]) == (HoldKind.CONFLICT, ["geometry"])
+    assert hold.reason == "images came again with other pixels, or another place in the body, under the same UID"
 
 
 @pytest.mark.parametrize(("decision", "opens"), [(Decision.FIRST, False), (Decision.NEWEST, True)])
@@ -270,7 +277,7 @@ def test_a_correction_that_is_taken_back_is_for_a_person(desk: Desk) -> None:
     desk.compare()
 
     (hold,) = desk.held()
-    assert (hold.kind, hold.reason) == (HoldKind.CONFLICT, compare.OLDER)
+    assert (hold.kind, hold.reason) == (HoldKind.CONFLICT, "images came again as they were before a correction")
 
 
 def test_the_version_that_no_longer_counts_goes_like_an_unwanted_image(desk: Desk) -> None:

@@ -73,6 +73,11 @@ def report(database: Database, run: int, uid: str) -> int:
     return result_id
 
 
+def all_reasons(database: Database) -> list[str]:
+    with database.read() as session:
+        return [run.reason for run in runs.all_of(session, "1.2")]
+
+
 def all_states(database: Database) -> list[RunState]:
     with database.read() as session:
         return [run.state for run in runs.all_of(session, "1.2")]
@@ -200,6 +205,7 @@ def test_what_a_partial_report_lacked_makes_a_full_one_when_it_is_done(database:
         task = runs.report_task(session, second)
     assert task is not None
     assert (task.number, task.complete, len(task.members)) == (2, True, 2)
+    assert all_reasons(database) == ["first images", "analyses that a partial report lacked have ended"]
 
 
 def test_a_late_image_after_the_report_makes_a_new_run_that_keeps_the_unchanged_analysis(
@@ -267,6 +273,7 @@ def test_a_report_that_was_superseded_while_it_was_written_counts_for_nothing(da
     with database.write() as session:
         assert not runs.reported(session, job, {})
     assert all_states(database) == [RunState.SUPERSEDED, RunState.COLLECTING]
+    assert all_reasons(database) == ["first images", "newer images or rules replaced it"]
 
 
 def test_a_second_try_of_a_report_finds_the_identities_of_the_first(database: Database, clock: Clock) -> None:
@@ -293,6 +300,7 @@ def test_a_report_that_was_parked_ends_its_run(database: Database, clock: Clock)
         assert runs.settle_parked(session) == [run_id]
 
     assert all_states(database) == [RunState.REPORTED]
+    assert all_reasons(database) == ["its report was parked"]
 
 
 def test_a_fourth_report_of_a_study_waits_for_a_person(database: Database, clock: Clock) -> None:
@@ -317,3 +325,4 @@ def test_a_fourth_report_of_a_study_waits_for_a_person(database: Database, clock
 
     assert states == [True, True, True, False]
     assert (held.kind, held.run_id, held.held) == (holds.HoldKind.VERSIONS, 4, 1)
+    assert held.reason == "3 reports of this study have left already; more need a person's word"
