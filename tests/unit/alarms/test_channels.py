@@ -109,7 +109,8 @@ def test_an_e_mail_says_what_is_wrong_what_to_do_and_what_is_over() -> None:
     assert mail["Subject"] == "[dicom-ai] DICOM_AI@node: serious: destination pacs takes nothing (and 1 more)"
     assert mail["To"] == "admin@hospital.example, it@hospital.example"
     assert "what to do: docs/runbook.md#destination-down" in text
-    assert "dicom-ai alarms acknowledge destination-down:pacs" in text
+    assert "  to stop repeating it: dicom-ai alarms acknowledge destination-down:pacs\n" in text
+    assert text.endswith("DICOM_AI@node; dicom-ai alarms lists what is so now.\n")
     assert "OVER  the disk is 76 % full\n  since 1970-01-01T00:00:00Z\n  over since 1970-01-01T00:01:00Z" in text
 
 
