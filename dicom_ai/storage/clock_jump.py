@@ -12,8 +12,8 @@ from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from dicom_ai.storage import duties
 from dicom_ai.storage.database import now
-from dicom_ai.storage.tables import AssociationRow, DestinationRow, JobRow, OutboxRow, SeriesRow, StudyRow
-from dicom_ai.storage.watch_tables import ConfirmationRow
+from dicom_ai.storage.tables import AssociationRow, DestinationRow, JobRow, OutboxRow, RunRow, SeriesRow, StudyRow
+from dicom_ai.storage.watch_tables import ConfirmationRow, DutyRow
 
 DAY_S = 86_400
 
@@ -27,6 +27,7 @@ LEASES: tuple[InstrumentedAttribute[Any], ...] = (
     JobRow.lease_until,
     DestinationRow.lease_until,
     StudyRow.routing_until,
+    DutyRow.lease_until,
 )
 """Until when somebody has something to himself."""
 
@@ -41,6 +42,7 @@ ENDS: tuple[InstrumentedAttribute[Any], ...] = (
 BEGINNINGS: tuple[InstrumentedAttribute[Any], ...] = (
     StudyRow.last_received_at,
     SeriesRow.last_received_at,
+    RunRow.changed_at,
     AssociationRow.beat_at,
     JobRow.token_at,
     DestinationRow.token_at,

@@ -2,13 +2,14 @@
 
 from typing import Any
 
+import pytest
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from dicom_ai.domain.run import Request, Wanted
-from dicom_ai.storage import clock_jump, jobs, runs, studies
+from dicom_ai.domain.run import Request, RunState, Wanted
+from dicom_ai.storage import clock_jump, duties, jobs, runs, studies
 from dicom_ai.storage.database import Database
-from dicom_ai.storage.tables import DestinationRow, JobRow, OutboxRow, ResultRow, SeriesRow, StudyRow
+from dicom_ai.storage.tables import DestinationRow, JobRow, OutboxRow, ResultRow, RunRow, SeriesRow, StudyRow
 from dicom_ai.storage.watch_tables import ConfirmationRow
 from tests.unit.storage.conftest import Clock
 from tests.unit.storage.test_studies import IMAGE
@@ -97,6 +98,45 @@ def test_a_year_forward_no_lease_and_no_quiet_time_is_over_and_nothing_is_given_
     assert after["OutboxRow.queued_at"] == after["StudyRow.last_received_at"] == clock.at
     with database.write() as session:
         assert jobs.sweep(session, maximum_lost=1) == jobs.Swept((), ())
+
+
+@pytest.mark.parametrize("jump_s", [12 * HOUR_S, -12 * HOUR_S])
+def test_a_report_waits_for_an_analysis_as_long_as_without_the_jump(
+    database: Database, clock: Clock, jump_s: float
+) -> None:
+    """Forward, it would be reported at once with what there is; back, only after half a day more."""
+    patience = runs.Patience(study_quiet_s=10, association_stale_s=5, limit_s=100)
+    with database.write() as session:
+        work(session)
+        session.execute(sa.update(SeriesRow).values(routed_revision=SeriesRow.revision))
+    clock.advance(jump_s)
+    with database.write() as session:
+        (clock_jump.went_forward if jump_s > 0 else clock_jump.went_back)(session, abs(jump_s))
+
+    found = []
+    for _ in range(2):
+        clock.advance(100)
+        with database.write() as session:
+            runs.begin_due_reports(session, patience)
+            found.append(session.scalars(sa.select(RunRow.state)).one())
+    assert found == [RunState.COLLECTING, RunState.REPORTING]
+
+
+def test_a_year_back_a_duty_is_taken_from_one_who_died_with_it_after_a_lease(database: Database, clock: Clock) -> None:
+    """Else nobody would raise alarms, or ask archives, for a year."""
+    year_s = 365 * DAY_S
+    with database.write() as session:
+        assert duties.take(session, "watch", "dead", lease_s=LEASE_S)
+    clock.advance(-year_s)
+    with database.write() as session:
+        clock_jump.went_back(session, year_s)
+
+    found = []
+    for _ in range(2):
+        clock.advance(0.6 * LEASE_S)
+        with database.write() as session:
+            found.append(duties.take(session, "watch", "alive", lease_s=LEASE_S) is not None)
+    assert found == [False, True]
 
 
 def test_what_is_long_over_stays_where_it_is(database: Database, clock: Clock) -> None:
