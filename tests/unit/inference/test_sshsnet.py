@@ -114,16 +114,6 @@ def test_values_that_are_not_finite_are_replaced_and_noted(shipped):
     assert len(result.vertebrae) >= 5
 
 
-def test_half_the_spine_outside_still_gives_what_is_there(shipped):
-    volume = column()
-    cut = Volume(np.ascontiguousarray(volume.voxels[:, :, :56]), volume.affine, "1.9")
-
-    found = shipped.predict(source(cut))
-
-    assert found.labels.shape == cut.shape
-    assert not any(vertebra.level for vertebra in found.vertebrae)
-
-
 AXIAL = np.array([[0, 0, 1.0, 0], [0, 1.0, 0, 0], [3.0, 0, 0, 0], [0, 0, 0, 1]])
 CORONAL = np.array([[0, 0, 1.0, 0], [3.0, 0, 0, 0], [0, -1.0, 0, 0], [0, 0, 0, 1]])
 
