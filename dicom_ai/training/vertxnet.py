@@ -234,7 +234,16 @@ def evaluate(request: EvaluateRequest, *, say: Say, model: str = MODEL) -> Repor
     )
     scored = [film for film in films if request.only is None or film.name in request.only]
     scores = vertxnet_evaluation.evaluate_films(predictor, scored, how, say=say)
-    return vertxnet_evaluation.report_of(scores, seen=request.seen, notes=QUICK[every - 1])
+    trained = _trained(request.models / model)
+    report = vertxnet_evaluation.report_of(scores, seen=request.seen, notes=(*QUICK[every - 1], trained))
+    return replace(report, about=(trained,))
+
+
+def _trained(folder: Path) -> str:
+    """Return how long the weights of a model folder were trained."""
+    facts = json.loads((folder / vertxnet_card.TRAINING_FILE).read_text(encoding="utf-8"))
+    steps = [f"{TITLES[part]} {facts[part]['steps']} steps" for part in BOTH if part in facts]
+    return f"trained for: {', '.join(steps)}."
 
 
 def folds(data: Path, count: int) -> tuple[Fold, ...]:

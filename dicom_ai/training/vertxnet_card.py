@@ -97,14 +97,16 @@ The ensemble rule of docs/vertxnet.md makes bodies of what they give; all files 
 
 {trainings}
 
-{held} No other hospital, no true cervical or lumbar film, no MONOCHROME1 original was ever seen:
+{held}
+No other hospital, no true cervical or lumbar film, no MONOCHROME1 original was ever seen:
 the cervical, thoracic and lumbar views are cut out of standing full-spine films.
 
 ## Measured
 
-By `dicom-ai evaluate {name}`, {when}. A body counts as found at an IoU of at least 0.5 with the polygon of its
-marked corners, as they are. "Dice" is the mean over bodies found; "Dice, all" compares all that was drawn, missed
-bodies included. "Wrong" counts levels given that are not the body's own, and reference vertebrae in the wrong place.
+By `dicom-ai evaluate {name}`, {when}. A body counts as found at an IoU of at least 0.5 with the
+polygon of its marked corners, as they are. "Dice" is the mean over bodies found; "Dice, all" compares all that was
+drawn, missed bodies included. "Wrong" counts levels given that are not the body's own, and reference vertebrae in the
+wrong place.
 
 {table}
 
@@ -138,8 +140,9 @@ _SIDES = {
 - Bodies that are drawn with straight sides: the corners that taught it have no waists, and sunken endplates are not
   seen. The biconcavity ratio and the middle height are therefore not reported.""",
     True: """\
-- Waists taught it only where a film shows them clearly, elsewhere straight sides: the biconcavity ratio and the middle
-  height are not reported. The marked corners that score it have no waists: a body drawn right lies below Dice 1.""",
+- Waists taught it where they were drawn, or where a film shows them clearly, elsewhere straight sides: the biconcavity
+  ratio and the middle height are not reported. The marked corners that score it have no waists: a body drawn right
+  lies below Dice 1.""",
 }
 """Whether outlines with waists taught the weights -> what the card says of the sides of a body."""
 _FEW = {
@@ -175,7 +178,8 @@ Whoever serves these weights decides whether that will do. The code that trains 
 `dicom-ai train spine-xray-synthetic` trains the same networks without these films."""
 _LICENSED = """\
 **No film without a licence taught these weights**: the lateral films are made from formulas. What that costs:
-{verdict} No shipped rule uses these weights; those of `spine-xray` do better."""
+{verdict}
+No shipped rule uses these weights; those of `spine-xray` do better."""
 _SEEN = {
     True: """\
 {trained} lateral films and twenty AP films (CADMA, CC BY 4.0) that show no lateral spine. All lateral films face right;

@@ -65,7 +65,8 @@ def test_every_film_is_scored_by_all_three_systems(scored):
     ]
     assert {row["bodies"] for row in everything} == {22}
     assert {row["AP films"] for row in everything} == {1}
-    assert report.notes[0].startswith("by film: ensemble: 2 views")
+    assert report.notes[0] == "fold-1: trained for: U-Net 1 steps, Mask R-CNN 1 steps."
+    assert report.notes[2].startswith("by film: ensemble: 2 views")
 
 
 def test_the_weights_of_a_fold_name_the_films_they_have_seen(scored):
