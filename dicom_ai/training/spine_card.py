@@ -145,10 +145,18 @@ def _quick(content: dict[str, Any]) -> dict[str, str]:
 
 
 def _folds(content: dict[str, Any]) -> dict[str, str]:
+    """Return the words of the cross-validation: one table for the folds by person, one for the sources left out."""
+    left_out = [row for row in content["rows"] if row["fold"].startswith("without-")]
+    by_person = [row for row in content["rows"] if row not in left_out]
+    tables = [
+        f"{title}:\n\n" + "\n".join(structure_table(rows))
+        for title, rows in (("Folds by person", by_person), ("Each source left out once", left_out))
+        if rows
+    ]
     return {
         "trained": content["trained"],
         "notes": "\n".join(f"- {note}" for note in content["notes"]),
-        "table": "\n".join(structure_table(content["rows"])),
+        "table": "\n\n".join(tables),
     }
 
 
@@ -186,7 +194,8 @@ The same cases with every {every}th slice, which is how far apart scanners make 
 _FOLDS = """
 ## Cross-validation
 
-Not the shipped weights, whose scores stand above: {trained}.
+Not the shipped weights, whose scores stand above: {trained}. docs/training.md says how long
+that was, and which rules of the labelling were made after these folds had been looked at.
 
 {notes}
 

@@ -166,12 +166,16 @@ def test_the_card_shows_the_scores_it_is_given(out, tmp_path):
     card = (tmp_path / "MODEL_CARD.md").read_text()
     assert "- a note" in card and "with every 4th slice" in card and "- a quick look" in card
 
-    fold = row | {"source": "chu", "seen": False, "surface_mm": None, "parts": [PART]}
-    sshsnet.describe_folds(tmp_path, Report(COLUMNS, (fold,), ("by person: a mean",)), trained="trained in a minute")
+    fold = row | {"fold": "fold-1", "source": "chu", "seen": False, "surface_mm": None, "parts": [PART]}
+    without = fold | {"fold": "without-chu", "parts": [PART | {"answer": "wrong"}]}
+    report = Report(COLUMNS, (fold, without), ("by person: a mean",))
+    sshsnet.describe_folds(tmp_path, report, trained="trained in a minute")
 
     card = (tmp_path / "MODEL_CARD.md").read_text()
     assert "whose scores stand above: trained in a minute." in card and "- by person: a mean" in card
-    assert "| chu | L5 | 1 | 0.900 (0.900, x) | 1.00 mm (1.00, x) | 2.00 mm (2.00, x) | 1 | 0 | 0 |" in card
+    by_person, left_out = card.split("Folds by person:")[1].split("Each source left out once:")
+    scores = "| chu | L5 | 1 | 0.900 (0.900, x) | 1.00 mm (1.00, x) | 2.00 mm (2.00, x) |"
+    assert f"{scores} 1 | 0 | 0 |" in by_person and f"{scores} 0 | 1 | 0 |" in left_out
 
 
 def test_a_folded_network_gives_the_same_logits():
