@@ -7,6 +7,7 @@ import json
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from itertools import combinations
 from pathlib import Path
 from statistics import fmean
@@ -75,10 +76,10 @@ def evaluate(request: EvaluateRequest, *, model: str, say: Say) -> Report:
     predictor = store.load(model)
     seen = seen_people(request.models / model)
     rows = []
-    for make in _items(request.data):
-        item = make()
-        if request.only is not None and item.person not in request.only:
+    for person, make in _items(request.data):
+        if request.only is not None and person not in request.only:
             continue
+        item = make()
         if item.person in seen and not request.seen:
             say(f"{item.name}: refused, the weights were trained on {item.person}")
             continue
@@ -86,7 +87,7 @@ def evaluate(request: EvaluateRequest, *, model: str, say: Say) -> Report:
         rows.append(row | {"seen": item.person in seen})
         say(progress_line(row, COLUMNS))
     about = [_name_of(predictor, request.models / model)]
-    same = SAME_NECK[0].split("_")[0]
+    same = _person_of(SAME_NECK[0])
     if request.only is None or same in request.only:
         about += [
             f"{line}{'; seen in training' * (same in seen)}" for line in contrast_agreement(predictor, request.data)
@@ -139,37 +140,44 @@ def on_grid_of(volume: Volume, part: Volume) -> Volume:
     return replace(wanted, voxels=turned.voxels[window])
 
 
-def _items(data: Path) -> Iterator[Callable[[], Item]]:
-    """Yield what makes each item, so that only one image is in memory."""
-    necks = data / "spinal_cord_mr"
+def _items(data: Path) -> Iterator[tuple[str, Callable[[], Item]]]:
+    """Yield whom each item shows and what makes it, so that only one image is in memory, and none that is not asked."""
+    necks, lumbar = data / "spinal_cord_mr", data / "spine_mr"
     for name, mask in NECKS.items():
-        yield lambda name=name, mask=mask: _neck(necks, name, mask)  # type: ignore[misc]
+        yield _person_of(name), partial(_neck, necks, name, mask)
     for seed in (None, *UNSEEN_FORMULAS):
         for contrast in ("T2", "T1", "T2star"):
-            yield lambda seed=seed, contrast=contrast: _formula(seed, contrast)  # type: ignore[misc]
-    for path in sorted((data / "spine_mr").glob("*_image.nii.gz")):
+            yield _formula_name(seed), partial(_formula, seed, contrast)
+    for path in sorted(lumbar.glob("*_image.nii.gz")):
         if not path.name.startswith("menezes"):
-            yield lambda path=path: _lumbar(path)  # type: ignore[misc]
+            yield path.name.removesuffix("_image.nii.gz"), partial(_lumbar, path)
     for name in sorted(lumbar_cords.without_cord()):
-        yield lambda name=name: _whole_lumbar(data / "spine_mr", name)  # type: ignore[misc]
+        yield name, partial(_whole_lumbar, lumbar, name)
     for name, voxels in _empty().items():
-        yield lambda name=name, voxels=voxels: Item(  # type: ignore[misc]
-            "no cord", name, name, _source(name, Volume(voxels, np.diag([1.0, 1.0, 1.0, 1.0]))), None
-        )
+        volume = Volume(voxels, np.diag([1.0, 1.0, 1.0, 1.0]))
+        yield name, partial(Item, "no cord", name, name, _source(name, volume), None)
+
+
+def _person_of(name: str) -> str:
+    return name.split("_")[0]
+
+
+def _formula_name(seed: int | None) -> str:
+    return f"formula {'mean' if seed is None else seed}"
 
 
 def _neck(folder: Path, name: str, mask: str) -> Item:
     truth = read_nifti(folder / f"{mask}.nii.gz").image
     assert isinstance(truth, Volume)
-    return Item("manual mask", name, name.split("_")[0], read_nifti(folder / f"{name}.nii.gz"), truth)
+    return Item("manual mask", name, _person_of(name), read_nifti(folder / f"{name}.nii.gz"), truth)
 
 
 def _formula(seed: int | None, contrast: str) -> Item:
     shape = NeckShape() if seed is None else random_shape(seed)
     grid = axial_grid(shape) if contrast == "T2star" else sagittal_grid(shape)
     phantom = neck_phantom(shape, grid, contrast=contrast, seed=7)
-    name = f"formula {'mean' if seed is None else seed} {contrast}"
-    return Item("formula", name, name.rsplit(" ", 1)[0], _source(name, phantom.image), phantom.cord)
+    name = f"{_formula_name(seed)} {contrast}"
+    return Item("formula", name, _formula_name(seed), _source(name, phantom.image), phantom.cord)
 
 
 def _lumbar(path: Path) -> Item:
@@ -228,7 +236,7 @@ def _scored(predictor: Predictor, item: Item) -> dict[str, Any]:
 def folds(data: Path) -> tuple[Fold, ...]:
     """Leave out each person whose images have manual masks, once."""
     names = [name for name, mask in NECKS.items() if (data / "spinal_cord_mr" / f"{mask}.nii.gz").is_file()]
-    people = sorted({name.split("_")[0] for name in names})
+    people = sorted({_person_of(name) for name in names})
     return tuple(
         Fold(f"without-{one}", "person left out", frozenset({one, *HELD_OUT_PEOPLE}), frozenset({one}))
         for one in people

@@ -61,6 +61,16 @@ def test_every_slice_of_a_person_never_seen_is_within_ten_percent(never_seen):
     assert never_seen.csa_worst_percent <= 10
 
 
+def test_what_is_hardly_darker_in_a_lumbar_sac_is_no_cord(predictor):
+    source = read_nifti(need_data("spine_mr") / "myosegmentum_21_image.nii.gz")
+
+    result = predictor.predict(source)
+
+    assert not result.segments
+    assert not result.soft.any()
+    assert any("no cord found: score 0.6" in note for note in result.notes)
+
+
 def test_what_float16_rounds_away_moves_the_area_by_less_than_a_fifth_of_a_percent():
     torch = pytest.importorskip("torch", reason="the extra [train] is not installed")
     from dicom_ai.inference.manifest import read_manifest

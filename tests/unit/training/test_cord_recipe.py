@@ -1,6 +1,7 @@
 """The cord recipe from a pack to a model folder: a training of two steps, its card, and who is scored by it."""
 
 import json
+from functools import partial
 
 import numpy as np
 import pytest
@@ -99,7 +100,7 @@ def two_people(monkeypatch):
     def items(data):
         for person in ("unf01", "errsm30"):
             image = SourceImage(person, person, truth.with_voxels(1 - truth.voxels), ())
-            yield lambda person=person, image=image: Item("manual mask", f"{person}_T2", person, image, truth)
+            yield person, partial(Item, "manual mask", f"{person}_T2", person, image, truth)
 
     monkeypatch.setattr(cord_evaluation, "_items", items)
 
@@ -147,7 +148,7 @@ def test_the_card_is_made_of_what_was_measured(delivered):
 
     line = "| errsm30_t2 | no | yes | 0.912 | 0.930 | -2.5 % | 8.0 % | 51 | 1.0 mm | 0 | 0 |"
     assert measured.count(line) == 1 and "- one note" in measured and "never saw him" not in measured
-    assert with_folds.count(line) == 2 and "Here each was trained." in with_folds
+    assert with_folds.count(line) == 2 and "Here\neach was trained." in with_folds
     assert "- without-errsm30: w" in with_folds
 
 
