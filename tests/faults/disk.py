@@ -47,11 +47,14 @@ class Volume:
 def fill(folder: Path, *, leave_bytes: int = 0) -> Path:
     """Fill the file system of a folder with one file, but for some bytes; return the file."""
     ballast = folder / "ballast"
-    disk = os.statvfs(folder)
-    size = disk.f_bavail * disk.f_frsize - leave_bytes
-    with ballast.open("wb") as file, suppress(OSError):  # others write too: what is free may be less by now
-        os.posix_fallocate(file.fileno(), 0, size)
-    return ballast
+    with ballast.open("wb") as file:
+        for _ in range(100):
+            disk = os.statvfs(folder)
+            size = file.seek(0, os.SEEK_END) + disk.f_bavail * disk.f_frsize - leave_bytes
+            with suppress(OSError):  # others write too: what is free may be less by now, and then nothing is taken
+                os.posix_fallocate(file.fileno(), 0, size)
+                return ballast
+    raise OSError("others write faster than the disk can be filled")
 
 
 def _mount(source: str, target: Path, kind: str, flags: int, options: str) -> None:

@@ -75,7 +75,7 @@ def disk_full_mid_image(folder: Path, size: str) -> Iterator[Site]:
 
 def disk_full_while_working(folder: Path, size: str) -> Iterator[Site]:
     """The disk is full while a study that was received is analysed and reported, for more than five tries."""
-    with disk.small_disk(folder / "data", 64), running(folder, size, data=folder / "data") as site:
+    with disk.small_disk(folder / "data", 64), running(folder, size, data=folder / "data", quiet_s=4) as site:
         site.send(site.study(1))
         ballast = disk.fill(folder / "data")
         time.sleep(20)
