@@ -14,7 +14,7 @@ help:
 # make validate  every kind of result before dciodvfy, dcentvfy, dsrdump, PixelMed, dcmqi and highdicom
 # make lint    formatting, style, types and import floors alone
 # make docs    generate the reference pages and the commented settings again
-# make faults  kill, fill, cut and delay the real processes: nothing may be lost (an hour; root for the disks; FAULTS="--at-once 2")
+# make faults  kill, fill, cut and delay the real processes: nothing may be lost (an hour, or FAULTS="--at-once 6"; root for the disks)
 # make clean   remove the environment and what the demo wrote
 
 $(VENV)/.made:
