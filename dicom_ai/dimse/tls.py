@@ -81,6 +81,7 @@ def _why(error: OSError) -> str:
     """Return what was wrong with a handshake; "" for a peer that went away or stayed silent, as port checks do."""
     if not isinstance(error, ssl.SSLError) or isinstance(error, ssl.SSLEOFError | ssl.SSLZeroReturnError):
         return ""
-    words = (error.reason or "not TLS").replace("_", " ").lower()
+    reason: str | None = getattr(error, "reason", None)  # only what OpenSSL itself raises has one
+    words = reason.replace("_", " ").lower() if reason else "not TLS"
     detail = getattr(error, "verify_message", "")
     return f"{words}: {detail}" if detail else words

@@ -14,8 +14,9 @@ from pydicom import Dataset, dcmread
 from pydicom.uid import ImplicitVRLittleEndian, MRImageStorage
 from pynetdicom import AE, evt
 from pynetdicom.sop_class import StorageCommitmentPushModel
+from structlog.testing import capture_logs
 
-from dicom_ai.destinations import DESTINATIONS
+from dicom_ai.destinations import DESTINATIONS, qido, wado
 from dicom_ai.destinations.delivery import Delivery, DeliveryResult
 from dicom_ai.destinations.stow_rs import says_it_stores
 from dicom_ai.dicom.uids import new_uid
@@ -218,6 +219,7 @@ class Web:
     received: list[tuple[dict[str, str], bytes]] = field(default_factory=list)
     headers: dict[str, str] = field(default_factory=dict)
     described: bytes = b""
+    """Of a GET or OPTIONS."""
 
 
 @pytest.fixture
@@ -234,6 +236,9 @@ def web() -> Iterator[Web]:
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
             self.wfile.write(body)
+
+        def do_GET(self) -> None:
+            self.do_OPTIONS()
 
         def do_OPTIONS(self) -> None:
             self.send_response(answers.code)
@@ -293,9 +298,15 @@ def test_each_object_has_the_answer_that_names_it(web: Web, tmp_path: Path):
         "00081198", item(uids[2], "00081197", 0xA700), item(uids[3], "00081197", 0xC000)
     )
 
-    results = DESTINATIONS["stow_rs"](wanted, by_stow(web))
+    with capture_logs() as logs:
+        results = DESTINATIONS["stow_rs"](wanted, by_stow(web))
 
     assert kinds(results) == [None, None, PeerUnavailable, PermanentRefusal, DeliveryUnknown]
+    assert [(line["event"], line["sop_instance_uid"], line["status"]) for line in logs] == [
+        ("STOW-RS answered", uids[1], "0xB000"),
+        ("STOW-RS answered", uids[2], "0xA700"),
+        ("STOW-RS answered", uids[3], "0xC000"),
+    ]
 
 
 def test_a_409_is_read_too(web: Web, tmp_path: Path):
@@ -373,6 +384,62 @@ def test_a_server_that_never_answers_leaves_it_unknown(tmp_path: Path):
         destination = Destination("archive", "stow_rs", {"url": url, "timeout_s": 0.5})
 
         assert kinds(DESTINATIONS["stow_rs"](deliveries(mr_files(tmp_path, 1)), destination)) == [DeliveryUnknown]
+
+
+def test_a_server_that_answers_before_it_has_read_everything_is_heard(tmp_path: Path):
+    """It cuts the rest off; its answer is there all the same."""
+    large = tmp_path / "large.dcm"
+    with large.open("wb") as file:
+        file.truncate(32 << 20)
+    with socket.socket() as server:
+        server.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 16)
+        server.bind(("127.0.0.1", 0))
+        server.listen()
+
+        def refuse() -> None:
+            with server.accept()[0] as connection:
+                connection.recv(1 << 12)
+                connection.sendall(b"HTTP/1.1 413 Too Large\r\nContent-Length: 0\r\n\r\n")
+
+        thread = threading.Thread(target=refuse)
+        thread.start()
+        destination = Destination("archive", "stow_rs", {"url": f"http://127.0.0.1:{server.getsockname()[1]}"})
+        with capture_logs() as logs:
+            (result,) = DESTINATIONS["stow_rs"]([Delivery(large, MRImageStorage, "1.2.3")], destination)
+        thread.join()
+
+    assert [line["event"] for line in logs] == ["the server stopped reading; it may have answered before"]
+    assert (result.answer, type(result.error)) == ("HTTP 413", PermanentRefusal)
+
+
+# QIDO-RS and WADO-RS
+
+
+def search(destination: Destination) -> object:
+    return qido.ask(destination, "studies", {"StudyInstanceUID": "1.2"})
+
+
+def fetch(destination: Destination) -> object:
+    return wado.get_instance(destination, "1.2", "1.2.1", "1.2.1.1")
+
+
+@pytest.mark.parametrize(
+    ("ask", "code", "kind", "said"),
+    [
+        (search, 501, PermanentRefusal, "QIDO-RS was answered with HTTP 501"),
+        (search, 503, PeerUnavailable, "QIDO-RS was answered with HTTP 503"),
+        (fetch, 404, PermanentRefusal, "WADO-RS was answered with HTTP 404"),
+        (fetch, 503, PeerUnavailable, "WADO-RS was answered with HTTP 503"),
+        (fetch, 200, PermanentRefusal, "WADO-RS sent no DICOM object"),
+    ],
+)
+def test_an_archive_that_does_not_tell_or_give_says_who_must_act(
+    web: Web, ask: Callable[[Destination], object], code: int, kind: type, said: str
+):
+    web.code, web.described = code, b"<html>a page of errors, as gateways send them</html>" * 3
+
+    with pytest.raises(kind, match=f"^archive: {said}$"):
+        ask(by_stow(web))
 
 
 # Folder

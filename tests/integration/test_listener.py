@@ -30,7 +30,7 @@ from structlog.testing import capture_logs
 from dicom_ai.dicom.uids import new_uid
 from dicom_ai.dimse import scu
 from dicom_ai.errors import ConfigError, PeerUnavailable, PermanentRefusal
-from dicom_ai.settings import DestinationSettings, Node, Peer, PriorSettings, Tls
+from dicom_ai.settings import DestinationSettings, Node, Peer, PriorSettings, Timing, Tls
 from dicom_ai.storage import associations, audit, callers, studies
 from tests import builders
 from tests.integration.certificates import Certificates, make_certificates
@@ -452,6 +452,14 @@ def test_what_cannot_be_noted_is_in_the_log_and_nobody_is_kept_out(running: Runn
         "what a peer says of a study could not be noted",
     }
     assert all("no such table" in line["reason"] for line in logs if "could not be noted" in line["event"])
+
+
+def test_associations_that_cannot_be_shown_alive_are_in_the_log(tmp_path: Path):
+    with listening(tmp_path, timing=Timing(association_stale_s=0.06)) as running, associated(running.port):
+        with running.database.engine.begin() as connection:
+            connection.exec_driver_sql("ALTER TABLE associations RENAME TO gone")
+        with capture_logs() as logs:
+            _wait_until(lambda: "associations could not be shown alive" in events(logs))
 
 
 def announced(running: Running) -> tuple[int, int]:

@@ -44,10 +44,12 @@ def running(
     state: str = "on",
     destination: DestinationSettings | None = None,
     timing: Timing = QUICK,
+    installed: bool = True,
 ) -> Iterator[Node]:
-    """Run a node whose data, model, rule and destination lie in a folder."""
-    options = 'activation = "sigmoid"'
-    model_folder(folder / "models" / "bright", threshold_graph(500.0), options=options)
+    """Run a node whose data, model, rule and destination lie in a folder. installed: whether the model is there."""
+    (folder / "models").mkdir(exist_ok=True)
+    if installed:
+        model_folder(folder / "models" / "bright", threshold_graph(500.0), options='activation = "sigmoid"')
     (folder / OUT).mkdir(exist_ok=True)
     destination = destination or DestinationSettings(name=OUT, kind="folder", parameters={"folder": str(folder / OUT)})
     rules = folder / "rules.toml"
@@ -274,10 +276,12 @@ def test_a_restart_takes_up_what_was_waiting(tmp_path: Path) -> None:
     assert modalities(arrived(tmp_path)) == ["SEG", "SR"]
 
 
-@pytest.mark.parametrize("state", ["on", "shadow"])
-def test_the_description_says_what_listens_and_what_runs_the_models(tmp_path: Path, state: str) -> None:
-    with running(tmp_path, state=state) as node:
-        assert node.description == f"DICOM_AI listening on 127.0.0.1:{node.port}; models: bright on CPU"
+@pytest.mark.parametrize(("installed", "models"), [(True, "bright on CPU"), (False, "none installed")])
+def test_the_description_says_what_listens_and_what_runs_the_models(
+    tmp_path: Path, installed: bool, models: str
+) -> None:
+    with running(tmp_path, installed=installed) as node:
+        assert node.description == f"DICOM_AI listening on 127.0.0.1:{node.port}; models: {models}"
 
 
 def test_a_corrected_patient_is_reported_anew_and_the_old_results_are_listed(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import structlog
+from structlog.testing import capture_logs
 
 from dicom_ai.app import App, configure_log, open_app, prepare, refuse_loops
 from dicom_ai.errors import ConfigError
@@ -65,6 +66,25 @@ def test_a_database_that_was_only_upgraded_counts_as_empty(app: App, capfd: pyte
 
     assert "on" in states(app)
     assert "--rules-on" not in capfd.readouterr().err
+
+
+@pytest.mark.parametrize(("rules_on", "note"), [(False, "seeded in shadow"), (True, "seeded as they stand")])
+def test_the_first_version_of_the_rules_says_how_it_was_seeded(app: App, rules_on: bool, note: str) -> None:
+    prepare(app, rules_on=rules_on)
+
+    with app.database.read() as session:
+        stored = rules.current(session)
+    assert stored is not None
+    assert (stored.version, stored.author, stored.note) == (1, "dicom-ai", note)
+
+
+def test_a_process_that_cannot_be_noted_in_the_audit_trail_is_in_the_log(app: App) -> None:
+    with capture_logs() as logs:
+        app.note_process("started", "serve")  # its database was never made
+
+    (line,) = logs
+    assert (line["event"], line["action"], line["process"]) == ("not in the audit trail", "started", "serve")
+    assert line["reason"].startswith("database: no such table")
 
 
 def a_person_changes_a_rule(app: App) -> None:

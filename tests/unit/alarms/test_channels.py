@@ -149,7 +149,7 @@ def test_a_webhook_gets_json_that_chat_programs_read_too() -> None:
 def test_a_webhook_that_answers_with_an_error_was_not_told() -> None:
     with serving(Hook(503)) as port, pytest.raises(Unavailable, match="webhook: HTTP 503"):
         channels.Webhook(f"http://127.0.0.1:{port}/").tell(NODE, [DOWN])
-    with pytest.raises(ConfigError, match="neither http nor https"):
+    with pytest.raises(ConfigError, match=r"^webhook: url is neither http nor https$"):
         channels.Webhook("file:///etc/passwd").tell(NODE, [DOWN])
 
 

@@ -218,13 +218,14 @@ def failing(database: Database, clock: Clock, state: OutboxState | None = None) 
 def test_a_destination_that_takes_nothing_is_down_and_becomes_critical(database: Database, clock: Clock) -> None:
     receive(database)
     failing(database, clock)
-    levels = []
+    found = []
     for hours in (0.4, 0.2, 36):
         clock.advance(hours * HOUR_S)
-        found = seen(database).get("destination-down")
-        levels.append(found.level if found else None)
+        one = seen(database).get("destination-down")
+        found.append((one.level, one.text) if one else None)
 
-    assert levels == [None, Level.SERIOUS, Level.CRITICAL]
+    said = "destination pacs takes nothing: 1 results wait, the oldest for"
+    assert found == [None, (Level.SERIOUS, f"{said} 0.6 hours"), (Level.CRITICAL, f"{said} 36.6 hours")]
 
 
 @pytest.mark.parametrize("state", [OutboxState.REFUSED, OutboxState.FAILED])

@@ -1,5 +1,7 @@
 from collections.abc import Sequence
 
+from structlog.testing import capture_logs
+
 from dicom_ai.alarms import watch
 from dicom_ai.alarms.watch import Watch
 from dicom_ai.errors import Unavailable
@@ -33,7 +35,8 @@ def test_what_is_wrong_is_told_once_by_every_channel_that_works_and_when_it_is_o
     disks = [Disk(100, 20)]
     mail, hook = Kept(), Kept(away=True)
     node = watching(database, disks, email=mail, webhook=hook)
-    watch.run(node, "a")
+    with capture_logs() as logs:
+        watch.run(node, "a")
     hook.away = False
     watch.run(node, "a")
     disks.append(Disk(100, 90))
@@ -41,6 +44,9 @@ def test_what_is_wrong_is_told_once_by_every_channel_that_works_and_when_it_is_o
     watch.run(node, "a")
 
     assert mail.told == hook.told == ["N disk", "N disk over"]
+    (line,) = [line for line in logs if line["log_level"] == "error"]
+    assert line["event"] == "alarms could not be told"
+    assert (line["channel"], line["alarms"], line["reason"]) == ("webhook", 1, "no route")
 
 
 def test_two_clocks_tell_once(database: Database) -> None:

@@ -136,7 +136,7 @@ def test_a_group_2_inside_the_data_set_is_refused(tmp_path: Path):
     path = tmp_path / "x"
     path.write_bytes(pack("<HH2sH4s", 0x0002, 0x0010, b"UI", 4, b"1.2\0"))
 
-    with pytest.raises(NotDicom, match=r"\(0002,0010\)"):
+    with pytest.raises(NotDicom, match=r"^element \(0002,0010\) has no place in a data set$"):
         identify(path, start=0, transfer_syntax_uid=ExplicitVRLittleEndian)
 
 
@@ -159,9 +159,17 @@ TOO_LONG = pack("<HH2sH", 9, 0x1001, b"LO", 90) + b"x"
             Truncated,
             "an element of 90 bytes begins 1 bytes before the end",
         ),
-        (pack("<HH2sH", 0x0008, 0x0060, b"??", 2), NotDicom, "an element has no known VR where the transfer syntax"),
+        (
+            pack("<HH2sH", 0x0008, 0x0060, b"??", 2),
+            NotDicom,
+            "an element has no known VR where the transfer syntax promises one",
+        ),
         (OPEN_SEQUENCE[:-2], Truncated, "the data set ends inside the length of an element"),
-        (pack("<HH2sHI", 9, 0x1001, b"UT", 0, 0xFFFFFFFF), NotDicom, "an element that is no sequence has undefined"),
+        (
+            pack("<HH2sHI", 9, 0x1001, b"UT", 0, 0xFFFFFFFF),
+            NotDicom,
+            "an element that is no sequence has undefined length",
+        ),
         (OPEN_SEQUENCE, Truncated, "the data set ends inside a sequence"),
         (OPEN_SEQUENCE + OPEN_ITEM, Truncated, "the data set ends inside an item"),
         (OPEN_SEQUENCE + MODALITY, NotDicom, "a sequence holds something that is no item"),
@@ -173,7 +181,7 @@ def test_what_is_wrong_with_a_data_set_is_said_in_words(tmp_path: Path, data: by
     path = tmp_path / "x"
     path.write_bytes(data)
 
-    with pytest.raises(kind, match=f"^{re.escape(said)}"):
+    with pytest.raises(kind, match=f"^{re.escape(said)}$"):
         identify(path, start=0, transfer_syntax_uid=ExplicitVRLittleEndian)
 
 
@@ -211,7 +219,7 @@ def test_a_deflated_bomb_is_refused_before_it_is_unpacked(tmp_path: Path, monkey
     path = tmp_path / "x"
     path.write_bytes(packer.compress(element + bytes(1 << 24)) + packer.flush())
 
-    with pytest.raises(NotDicom, match="more than"):
+    with pytest.raises(NotDicom, match=r"^the data set inflates to more than 1048576 bytes$"):
         identify(path, start=0, transfer_syntax_uid=DeflatedExplicitVRLittleEndian)
 
 

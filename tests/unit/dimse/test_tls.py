@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from dicom_ai.dimse.tls import client_context, server_context
+from dicom_ai.dimse.tls import _why, client_context, server_context
 from dicom_ai.errors import ConfigError
 from tests.integration.certificates import Certificates, make_certificates
 
@@ -46,3 +46,8 @@ def test_a_file_that_cannot_be_used_is_named(certificates: Certificates, tmp_pat
 
     with pytest.raises(ConfigError, match=f"^{said}"):
         server_context(torn, certificates.node_key)
+
+
+def test_a_handshake_that_failed_without_a_reason_is_said_to_be_no_tls() -> None:
+    """OpenSSL names a reason for whatever a peer sends; Python does not always pass one on."""
+    assert _why(ssl.SSLError(1, "A failure in the SSL library occurred")) == "not TLS"

@@ -2,6 +2,7 @@ import logging
 import threading
 
 import pytest
+from structlog.testing import capture_logs
 
 from dicom_ai.errors import Unavailable
 from dicom_ai.worker.celery_app import MEMORY, Bell, QueueWork, Worker
@@ -52,10 +53,12 @@ def test_a_database_that_is_away_is_a_line_in_the_log_and_the_next_token_is_take
 
     worker = Worker(MEMORY, {"io": QueueWork(work, 1)})
     worker.start()
-    with caplog.at_level(logging.ERROR, logger="celery"):
+    with caplog.at_level(logging.ERROR, logger="celery"), capture_logs() as logs:
         for _ in range(3):
             Bell(MEMORY).ring("io")
 
         assert back.wait(10)
     assert worker.stop()
     assert caplog.records == []
+    waits = {"event": "work waits", "reason": "database: connection refused", "log_level": "warning"}
+    assert [line for line in logs if line["event"] == "work waits"] == [waits, waits]

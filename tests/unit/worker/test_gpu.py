@@ -10,6 +10,7 @@ from structlog.testing import capture_logs
 from dicom_ai.app import App, open_app, prepare
 from dicom_ai.domain.job import JobState
 from dicom_ai.inference.registry import ModelStore
+from dicom_ai.pipeline import analyse
 from dicom_ai.settings import Settings, Storage, Timing
 from dicom_ai.storage import jobs
 from dicom_ai.worker.gpu import GpuWork
@@ -64,3 +65,24 @@ def test_a_model_that_does_not_load_is_refused_at_the_start_by_name(app: App, tm
     (line,) = logs
     assert (line["event"], line["model"], line["log_level"]) == ("model refused", "torn", "error")
     assert runs_on == {"torn": f"refused: {line['reason']}"}
+
+
+def test_an_analysis_that_breaks_is_failed_and_in_the_log_without_its_text(
+    app: App, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> JobState:
+        raise ValueError("patient DOE^JANE")
+
+    monkeypatch.setattr(analyse, "run", broken)
+    work = GpuWork(app, partial(ModelStore, tmp_path / "models"))
+    with capture_logs() as logs:
+        work.run_due()
+    work.stop()
+
+    (line,) = logs
+    assert (line["event"], line["log_level"], line["error"]) == ("analysis failed", "error", "ValueError")
+    assert "DOE" not in str(line)
+    with app.database.read() as session:
+        (job,) = jobs.all_of(session, "1.2")
+    assert job.state is JobState.FAILED
+    assert job.reason.startswith("unexpected ValueError at test_gpu.py:")

@@ -1,7 +1,9 @@
 """Queue io: what becomes of a report when the database, or something nobody expected, comes between."""
 
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 import sqlalchemy as sa
@@ -9,11 +11,14 @@ from structlog.testing import capture_logs
 
 from dicom_ai.app import App, open_app, prepare
 from dicom_ai.domain.job import JobKind, JobState
+from dicom_ai.domain.prior import Examination, Person
 from dicom_ai.errors import Unavailable
-from dicom_ai.pipeline import report
-from dicom_ai.settings import Settings, Storage, Timing
+from dicom_ai.pipeline import compare, evidence, prior, report, send
+from dicom_ai.sections import PriorSettings
+from dicom_ai.settings import DestinationSettings, Settings, Storage, Timing
 from dicom_ai.storage import jobs
 from dicom_ai.storage.jobs import JobStatus
+from dicom_ai.storage.outbox import Turn
 from dicom_ai.storage.tables import RuleVersionRow, SeriesRow
 from dicom_ai.worker import heartbeat
 from dicom_ai.worker.clock import Clock
@@ -97,6 +102,80 @@ def test_a_step_that_breaks_is_in_the_log_without_its_text_and_the_report_is_mad
     assert line["log_level"] == "error"
     assert "DOE" not in str(logs)
     assert the_report(app).attempts == 1
+
+
+def broken(*_: object) -> None:
+    raise ValueError("patient DOE^JANE")
+
+
+@pytest.mark.parametrize(
+    ("module", "step", "said"),
+    [
+        (compare, "run", "comparing failed"),
+        (send, "ask_again", "asking a destination failed"),
+        (evidence, "run", "looking for evidence failed"),
+    ],
+)
+def test_every_step_that_breaks_is_named(
+    app: App, monkeypatch: pytest.MonkeyPatch, module: ModuleType, step: str, said: str
+) -> None:
+    monkeypatch.setattr(module, step, broken)
+    with capture_logs() as logs:
+        IoWork(app, lambda: None).run_due()
+
+    told = [line for line in logs if line["log_level"] == "error" and line["error"] == "ValueError"]
+    assert {line["event"] for line in told} == {said}
+    assert "DOE" not in str(told)
+    assert the_report(app).attempts == 1
+
+
+def test_a_sending_that_breaks_is_named_with_its_destination_and_given_back(
+    app: App, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    turns, given_back = [Turn("pacs", "io", ())], []
+    monkeypatch.setattr(send, "claim", lambda *_: turns.pop() if turns else None)
+    monkeypatch.setattr(send, "run", broken)
+    monkeypatch.setattr(send, "abandon", lambda sender, turn, reason: given_back.append((turn.destination, reason)))
+    with capture_logs() as logs:
+        IoWork(app, lambda: None).run_due()
+
+    (line,) = [line for line in logs if line["event"] == "sending failed"]
+    assert (line["destination"], line["error"]) == ("pacs", "ValueError")
+    ((destination, reason),) = given_back
+    assert destination == "pacs"
+    assert reason.startswith("unexpected ValueError at test_io.py:")
+
+
+def test_a_look_for_an_earlier_report_that_breaks_keeps_no_report_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(prior, "find", broken)
+    archive = DestinationSettings(name="pacs", kind="stow_rs", parameters={"url": "http://127.0.0.1"})
+    app = open_app(
+        Settings(
+            storage=Storage(data_dir=tmp_path, reserve_bytes=0),
+            destinations=(archive,),
+            prior=PriorSettings(archive="pacs"),
+        )
+    )
+    prepare(app)
+    with capture_logs() as logs:
+        found = IoWork(app, lambda: None)._earlier(Examination(Person("P", "", "19700101", "F"), "1.2", "20260101"))
+    app.close()
+
+    assert [line["event"] for line in logs] == ["looking for an earlier report failed"]
+    assert found.failed
+    assert found.reason.startswith("unexpected ValueError at test_io.py:")
+
+
+def test_a_warm_up_without_a_folder_for_it_is_in_the_log_and_delays_only(
+    app: App, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "gone"))
+    with capture_logs() as logs:
+        IoWork(app, lambda: None).warm_up()
+
+    assert logs == [{"event": "no warm-up", "reason": "No such file or directory", "log_level": "warning"}]
 
 
 def test_a_broker_that_is_away_is_in_the_log_and_delays_only() -> None:
