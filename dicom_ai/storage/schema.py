@@ -36,9 +36,9 @@ def newest() -> str:
 
 
 def current(database: Database) -> str | None:
-    """Return the revision the database is at; None when it is empty."""
-    with database.engine.connect() as connection:
-        return MigrationContext.configure(connection).get_current_revision()
+    """Return the revision the database is at; None when it is empty. Raises Unavailable where it does not answer."""
+    with database.read() as session:
+        return MigrationContext.configure(session.connection()).get_current_revision()
 
 
 def require_newest(database: Database) -> None:
@@ -52,9 +52,9 @@ def require_newest(database: Database) -> None:
 
 def drift(database: Database) -> list[Any]:
     """Return what differs between the database and the tables of this release; empty when they agree."""
-    with database.engine.connect() as connection:
+    with database.read() as session:
         opts = {"compare_type": True, "include_object": _is_everywhere}
-        context = MigrationContext.configure(connection, opts=opts)
+        context = MigrationContext.configure(session.connection(), opts=opts)
         return list(compare_metadata(context, Table.metadata))
 
 
@@ -66,6 +66,7 @@ def _is_everywhere(_item: Any, name: str | None, _kind: str, _reflected: bool, _
 def _migrate(database: Database, action: Any, revision: str) -> None:
     config = Config()
     config.set_main_option("script_location", str(MIGRATIONS))
+    current(database)  # a database that does not answer is told as everywhere, not by the driver
     with database.engine.connect() as connection:
         if database.is_sqlite:  # a batch migration drops and renames tables; only outside a transaction can this change
             connection.connection.execute("PRAGMA foreign_keys=OFF")

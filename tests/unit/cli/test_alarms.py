@@ -1,6 +1,7 @@
 """dicom-ai alarms: what is wrong, in words, and what monitoring makes of it."""
 
 import json
+import socket
 import time
 from pathlib import Path
 
@@ -120,6 +121,18 @@ def test_monitoring_reads_json(config: Path) -> None:
     assert [(one["name"], one["level"], one["errors"]) for one in found["alarms"]] == [
         ("destination-down:pacs", "serious", [])
     ]
+
+
+def test_trying_a_channel_tells_that_it_is_a_test(config: Path) -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server:
+        server.bind(("127.0.0.1", 0))
+        server.settimeout(10)
+        config.write_text(config.read_text() + f'[syslog]\nurl = "udp://127.0.0.1:{server.getsockname()[1]}"\n')
+        tried = run(config, "test")
+        told = server.recv(65_536).decode()
+
+    assert (tried.output, tried.exit_code) == ("syslog: handed over\n", 0)
+    assert "this is a test, nothing is wrong" in told
 
 
 def test_trying_the_channels_says_which_worked(config: Path) -> None:

@@ -1,8 +1,13 @@
 """A backup is a node: what it had and what waited is there again, on the other kind of database too."""
 
+import io
+import json
 import logging
+import re
+import shutil
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -55,7 +60,9 @@ def assert_same(database: Database, folder: Path) -> None:
     assert schema.drift(database) == []
     with database.read() as session:
         assert [event.action for event in audit.events(session)] == ["rules saved", "paused", "restored"]
-        assert [pause.why for pause in pauses.all_of(session)] == ["restored from a backup"]
+        assert [(one.who, one.why) for one in pauses.all_of(session)] == [
+            ("dicom-ai restore", "restored from a backup")
+        ]
     assert work(database).series_uid == "1.2.1"
     receive(database, 2)  # numbers go on after those that came with the backup
     database.close()
@@ -66,7 +73,9 @@ def test_a_restored_node_goes_on_with_what_waited(tmp_path: Path) -> None:
     run(backup.command, tmp_path / "b.tar", "--config", config)
     done = run(restore.command, tmp_path / "b.tar", "--config", settings(tmp_path / "new"))
 
-    assert "sending is paused" in done.output
+    restored, paused = done.output.splitlines()
+    assert re.fullmatch(rf"restored: \d+ rows, 1 files of revision {schema.newest()}", restored)
+    assert paused == "sending is paused; dicom-ai status shows what waits, dicom-ai resume all lets it go"
     assert (tmp_path / "b.tar").stat().st_mode & 0o077 == 0
     assert_same(Database(f"sqlite:///{tmp_path / 'new' / 'dicom-ai.db'}"), tmp_path / "new")
 
@@ -89,8 +98,23 @@ def test_nothing_is_restored_over_a_node_and_no_backup_over_another(tmp_path: Pa
         run(backup.command, tmp_path / "b.tar", "--config", config).exception,
     ]
 
-    assert [type(error) for error in errors] == [ConfigError, ConfigError]
-    assert ["not empty" in str(errors[0]), "there already" in str(errors[1])] == [True, True]
+    shutil.rmtree(tmp_path / "old" / "received")
+    errors.append(run(restore.command, tmp_path / "b.tar", "--config", config).exception)
+
+    assert [type(error) for error in errors] == [ConfigError] * 3
+    assert [str(error) for error in errors] == [
+        f"{tmp_path / 'old'} is not empty: restore into a new folder",
+        f"{tmp_path / 'b.tar'} is there already",
+        "the database is not empty: restore into a new one",
+    ]
+
+
+def test_a_node_without_a_database_has_no_backup(tmp_path: Path) -> None:
+    error = run(backup.command, tmp_path / "b.tar", "--config", settings(tmp_path / "new")).exception
+
+    assert isinstance(error, ConfigError)
+    assert str(error) == "there is no database to back up"
+    assert not (tmp_path / "b.tar").exists()
 
 
 def test_half_a_backup_is_refused(tmp_path: Path) -> None:
@@ -102,8 +126,53 @@ def test_half_a_backup_is_refused(tmp_path: Path) -> None:
     error = run(restore.command, tmp_path / "half.tar", "--config", settings(tmp_path / "new")).exception
 
     assert isinstance(error, ConfigError)
-    assert "backup.json is missing" in str(error)
+    assert str(error) == f"'{tmp_path / 'half.tar'}' is no whole backup: backup.json is missing"
     assert not (tmp_path / "new" / "received" / "1").exists()
+
+
+def no_tar(path: Path) -> None:
+    path.write_bytes(b"no archive" * 100)
+
+
+def no_list(path: Path) -> None:
+    """Put a folder where the list should be."""
+    with tarfile.open(path, "w") as archive:
+        folder = tarfile.TarInfo("backup.json")
+        folder.type = tarfile.DIRTYPE
+        archive.addfile(folder)
+
+
+def other_list(path: Path, **changes: object) -> None:
+    """Let the list say something else than the backup holds."""
+    with tarfile.open(path) as whole:
+        members = {member.name: (member, whole.extractfile(member).read()) for member in whole}  # type: ignore[union-attr]
+    member, said = members["backup.json"]
+    written = json.dumps(json.loads(said) | changes).encode()
+    member.size = len(written)
+    members["backup.json"] = (member, written)
+    with tarfile.open(path, "w") as archive:
+        for one, content in members.values():
+            archive.addfile(one, io.BytesIO(content))
+
+
+@pytest.mark.parametrize(
+    ("damage", "told"),
+    [
+        (no_tar, "{file} is no whole backup: "),
+        (no_list, "backup.json in the backup is no file"),
+        (partial(other_list, rows={"jobs": 7}), "the backup holds other rows than it lists: it is damaged"),
+        (partial(other_list, files=2), "the backup holds other files than it lists: it is damaged"),
+    ],
+)
+def test_a_damaged_backup_says_what_is_wrong(tmp_path: Path, damage: Callable[[Path], None], told: str) -> None:
+    config = settings(tmp_path / "old")
+    run(db.command, "upgrade", "--config", config)
+    run(backup.command, tmp_path / "b.tar", "--config", config)
+    damage(tmp_path / "b.tar")
+    error = run(restore.command, tmp_path / "b.tar", "--config", settings(tmp_path / "new")).exception
+
+    assert isinstance(error, ConfigError)
+    assert str(error).startswith(told.format(file=tmp_path / "b.tar"))
 
 
 def test_a_release_is_rolled_back_and_upgraded_again_with_work_in_the_queue(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """What dicom-ai doctor says, check by check, without any peer."""
 
+import os
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -16,6 +17,7 @@ from dicom_ai.storage.callers import Contact, Rejection
 from dicom_ai.storage.files import FileStore
 from tests.peers import free_port
 from tests.unit.inference.models import model_folder, threshold_graph
+from tests.unit.storage.test_runs import receive
 
 NEW_YEAR_2026 = 1_767_225_600
 
@@ -58,6 +60,22 @@ def test_a_clock_cannot_be_older_than_the_release(
     monkeypatch.setattr(time, "time", lambda: at)
 
     assert list(_checks.clock(app)) == [Found("clock", ok, says)]
+
+
+def test_a_clock_that_was_set_back_says_how_far(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
+    at = NEW_YEAR_2026 + 3600
+    app.database.clock = lambda: at
+    receive(app.database)
+    monkeypatch.setattr(time, "time", lambda: at - 90)
+
+    says = "it says 2026-01-01 00:58:30 UTC, 90 s before the last image came: it was set back"
+    assert list(_checks.clock(app)) == [Found("clock", False, says)]
+
+
+def test_a_data_folder_that_cannot_be_written_is_wrong(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "access", lambda *_: False)  # root may write whatever the mode says
+
+    assert next(_checks.disk(app)) == Found("disk", False, f"{app.files.root} cannot be written")
 
 
 def test_a_disk_says_what_is_free_and_when_it_is_below_the_reserve(app: App) -> None:

@@ -82,8 +82,13 @@ def test_a_certificate_opens_the_tls_port_and_prints_its_row(tmp_path: Path) -> 
     tls = read_settings(tmp_path / "node.toml").tls
 
     assert (tls.port, tls.certificate, tls.key) == (2762, tmp_path / "node.pem", tmp_path / "node.key")
-    assert "port 11113   TLS no" in result.output
-    assert "port 2762   TLS yes" in result.output
+    rows = result.output.splitlines()[2:5]
+    assert [row.partition("   host ")[0] for row in rows] == [
+        "  AE title SPINE_AI",
+        "or, better:",
+        "  AE title SPINE_AI",
+    ]
+    assert [rows[0].endswith("port 11113   TLS no"), rows[2].endswith("port 2762   TLS yes")] == [True, True]
 
 
 def test_a_file_that_is_there_is_not_overwritten(tmp_path: Path) -> None:

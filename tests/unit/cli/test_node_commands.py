@@ -2,18 +2,25 @@
 
 import json
 import logging
+import re
+import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import click
 import pytest
+import sqlalchemy as sa
 import structlog
 from click.testing import CliRunner, Result
 
-from dicom_ai.cli import analyse, db, pause, resume, schedule, serve, status, storage, work
-from dicom_ai.errors import ConfigError
-from dicom_ai.settings import as_toml
-from dicom_ai.storage import schema
+from dicom_ai.cli import analyse, backup, confirm, db, pause, resume, schedule, serve, status, storage, work
+from dicom_ai.errors import ConfigError, Unavailable
+from dicom_ai.settings import as_toml, read_settings
+from dicom_ai.storage import schema, studies
+from dicom_ai.storage.database import Database
+from tests.peers import free_port
+from tests.unit.storage.test_studies import IMAGE
 
 PARTS = [(work.command, ["--queue", "io"]), (work.command, ["--queue", "gpu"]), (schedule.command, [])]
 
@@ -48,6 +55,25 @@ def test_the_database_is_made_and_checked(config: Path) -> None:
 
 def test_a_database_that_is_not_made_fails_the_check(config: Path) -> None:
     assert isinstance(run(db.command, "check", "--config", str(config)).exception, ConfigError)
+
+
+@pytest.mark.parametrize(
+    ("command", "arguments"),
+    [(db.command, ["upgrade"]), (db.command, ["check"]), (status.command, []), (backup.command, ["b.tar"])],
+)
+def test_a_database_server_that_is_away_is_told_in_one_line(
+    config: Path, command: object, arguments: list[str]
+) -> None:
+    port = free_port()
+    url = f"postgresql+psycopg://ada:hush@127.0.0.1:{port}/node"
+    config.write_text(config.read_text() + f'database_url = "{url}"\n')
+    error = run(command, *arguments, "--config", str(config)).exception
+
+    assert isinstance(error, Unavailable)
+    assert str(error).startswith(
+        f'database: connection failed: connection to server at "127.0.0.1", port {port} failed'
+    )
+    assert "hush" not in str(error)
 
 
 def test_the_status_of_a_new_node_is_that_nothing_waits(config: Path) -> None:
@@ -125,12 +151,24 @@ def test_what_is_not_paused_cannot_be_resumed(config: Path) -> None:
     error = run(resume.command, "all", "--config", str(config)).exception
 
     assert isinstance(error, ConfigError)
-    assert "paused are: nothing" in str(error)
+    assert str(error) == "all is not paused; paused are: nothing"
 
 
-@pytest.mark.parametrize("arguments", [["all", "x"], ["rule"]])
-def test_a_pause_without_a_clear_subject_is_misuse(config: Path, arguments: list[str]) -> None:
-    assert isinstance(run(pause.command, *arguments, "--config", str(config)).exception, click.UsageError)
+def test_what_is_paused_already_stays_so(config: Path) -> None:
+    run(db.command, "upgrade", "--config", str(config))
+
+    said = [run(pause.command, "all", "--config", str(config)).output for _ in range(2)]
+    assert said == ["paused: all\n", "already paused: all\n"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"), [(["all", "x"], "all takes no name"), (["rule"], "which rule? give its name")]
+)
+def test_a_pause_without_a_clear_subject_is_misuse(config: Path, arguments: list[str], told: str) -> None:
+    error = run(pause.command, *arguments, "--config", str(config)).exception
+
+    assert isinstance(error, click.UsageError)
+    assert str(error) == told
 
 
 def test_a_study_that_never_came_cannot_be_asked_for(config: Path) -> None:
@@ -148,3 +186,65 @@ def test_the_storage_of_a_new_node_is_empty_and_never_full(config: Path) -> None
     assert (found["images"], found["folders"]["received"], found["disk"]["full_on"]) == ([], 0, None)
     assert found["disk"]["free_bytes"] <= found["disk"]["total_bytes"]
     assert "full: not at this rate" in run(storage.command, "--config", str(config)).output
+
+
+def image(config: Path) -> Database:
+    """Let the node have an image of a gigabyte that is not routed yet; return its database."""
+    run(db.command, "upgrade", "--config", str(config))
+    database = Database(read_settings(config).database_url)
+    with database.write() as session:
+        studies.record_instance(session, replace(IMAGE, size_bytes=10**9, received_at=time.time() + 1))
+    return database
+
+
+def test_the_storage_is_told_in_gigabytes_and_days(config: Path) -> None:
+    image(config).close()
+    lines = run(storage.command, "--config", str(config)).output.splitlines()
+
+    assert lines[0] == "      1.00 GB         1 images: not routed yet; stays"
+    assert lines[1] == "      0.00 GB  folder received"
+    assert re.fullmatch(r"disk: [\d.]+ % of [\d.]+ GB used", lines[6])
+    assert lines[7] == "images: 1.00 GB come and 0.00 GB go in a day"
+
+
+def test_images_that_no_rule_wants_go_after_a_while(config: Path) -> None:
+    database = image(config)
+    with database.write() as session:
+        for one in studies.series_of(session, "1.2"):
+            studies.mark_routed(session, one, facts=None)
+    database.close()
+
+    first = run(storage.command, "--config", str(config)).output.splitlines()[0]
+    assert first == "      1.00 GB         1 images: no rule wants them; goes after 1 days"
+
+
+def test_a_study_that_still_comes_is_not_complete(config: Path) -> None:
+    image(config).close()
+    said = run(status.command, "--study", "1.2", "--config", str(config)).output
+
+    assert "complete:\n  of=study  images=1  because=not complete yet\n" in said
+
+
+def test_a_study_that_is_asked_for_says_where_to_look(config: Path) -> None:
+    image(config).close()
+    said = run(analyse.command, "1.2", "--config", str(config)).output
+
+    assert said == "study 1.2 is routed again; dicom-ai status --study 1.2 says what became of it\n"
+
+
+def test_nothing_that_was_sent_is_nothing_to_confirm(config: Path) -> None:
+    run(db.command, "upgrade", "--config", str(config))
+
+    assert run(confirm.command, "--config", str(config)).output == "nothing was sent yet\n"
+    assert run(confirm.command, "again", "--config", str(config)).output == "asked again: 0\n"
+
+
+def test_tables_of_another_release_are_counted(config: Path) -> None:
+    database = image(config)
+    with database.write() as session:
+        session.execute(sa.text("DROP TABLE callers"))
+    database.close()
+    error = run(db.command, "check", "--config", str(config)).exception
+
+    assert isinstance(error, ConfigError)
+    assert str(error).startswith("the tables differ from this release in 1 places: ('add_table', ")

@@ -6,14 +6,17 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 from click.testing import CliRunner, Result
 
 from dicom_ai.cli import results as command
 from dicom_ai.domain.destination import Destination
 from dicom_ai.errors import ConfigError
 from dicom_ai.pipeline import send
-from dicom_ai.storage import holds
+from dicom_ai.storage import holds, withdrawals
 from dicom_ai.storage.holds import HoldKind, NewHold
+from dicom_ai.storage.outbox import OutboxState
+from dicom_ai.storage.tables import OutboxRow
 from tests.unit.cli.test_node_commands import the_log_is_put_back  # noqa: F401 - used by pytest
 from tests.unit.pipeline.lab import STUDY, Lab
 from tests.unit.pipeline.test_report import analysed, reported
@@ -54,6 +57,7 @@ def test_what_is_held_is_listed_without_patient_data_and_shown_with_it(lab: Lab)
     listed, shown = run(lab, "list").output, json.loads(run(lab, "show", str(number)).output)
 
     assert f"patients  study {STUDY}" in listed
+    assert "  0 deliveries wait\n" in listed
     assert f"dicom-ai results decide {number} first|newest" in listed
     assert "P1" not in listed
     assert shown["detail"] == {"PatientID": ["P1", "P2"]}
@@ -63,10 +67,25 @@ def test_a_decision_ends_it_with_who_and_why(lab: Lab) -> None:
     number = hold(lab)
     said = run(lab, "decide", str(number), "first", "--who", "anna", "--why", "asked the ward").output
 
-    assert said.startswith(f"first: hold {number} of study {STUDY}")
+    assert said == f"first: hold {number} of study {STUDY}; 0 deliveries were waiting for it\n"
     ended = lab.look(holds.find, number)
     assert (ended.decision, ended.who, ended.why) == ("first", "anna", "asked the ward")
     assert run(lab, "list").output == "held: none\nto withdraw: none\n"
+
+
+def test_a_notice_and_what_may_be_at_a_destination_are_listed_as_that(lab: Lab) -> None:
+    notice = NewHold(HoldKind.CORRECTION, STUDY, "PatientID of the images changed", blocks=False)
+    with lab.database.write() as session:
+        holds.hold(session, notice, who="compare")
+        session.execute(sa.update(OutboxRow).where(OutboxRow.id == 1).values(state=OutboxState.UNKNOWN))
+        withdrawals.withdraw_study(session, STUDY, why="wrong patient", who="compare")
+
+    lines = run(lab, "list").output.splitlines()
+    assert lines[1].endswith("  a notice: nothing waits")
+    assert sorted(line.split("  ")[-1] for line in lines[-2:]) == [
+        "is there: wrong patient",
+        "may be there: wrong patient",
+    ]
 
 
 def test_what_makes_no_sense_is_refused_in_words(lab: Lab) -> None:
@@ -101,6 +120,16 @@ def test_a_recall_that_withdraws_queues_a_rejection_note(lab: Lab) -> None:
 
     assert f"study {STUDY}: 2 objects rejected, to pacs: results/1/recall/" in said
     assert "to withdraw: 2" in run(lab, "list").output
+
+
+def test_a_recall_says_where_no_reason_was_given_and_where_nobody_can_be_told(lab: Lab) -> None:
+    with lab.database.write() as session:
+        session.execute(sa.update(OutboxRow).values(destination="gone"))
+    said = run(lab, "recall", "--model", "cord", "--withdraw").output
+
+    assert f"study {STUDY}: 2 objects rejected, to no destination of the settings: results/1/recall/" in said
+    whys = {item.why for item in lab.look(withdrawals.listed)}
+    assert whys == {"model cord was withdrawn: no reason was given"}
 
 
 def test_a_recall_of_what_made_no_report_says_what_did(lab: Lab) -> None:

@@ -1,5 +1,6 @@
 """A support bundle holds nothing of a patient, wherever in the node that stands."""
 
+import json
 import logging
 import tarfile
 from collections.abc import Iterator
@@ -14,6 +15,7 @@ from click.testing import CliRunner
 from dicom_ai.cli import db, support_bundle
 from dicom_ai.cli.support_bundle import PARTS, without_secrets
 from dicom_ai.storage.tables import Table
+from tests.peers import free_port
 
 PLANTED = "DOE^JANE 19551231 PID4711"
 WORDS = ("DOE", "JANE", "19551231", "4711", "geheim")
@@ -73,6 +75,21 @@ def test_patient_data_planted_everywhere_is_nowhere_in_the_bundle(tmp_path: Path
     assert [word for word in WORDS for text in (*texts.values(), *texts) if word in text] == []
     assert sorted(texts) == sorted(PARTS)
     assert '"other other": 1' in texts["counts"]
+
+
+def test_a_database_that_is_not_there_is_an_answer_too(tmp_path: Path) -> None:
+    config, bundle = tmp_path / "node.toml", tmp_path / "bundle.tar.gz"
+    url = f"postgresql+psycopg://ada:geheim@127.0.0.1:{free_port()}/node"
+    config.write_text(f'[storage]\ndata_dir = "{tmp_path / "data"}"\ndatabase_url = "{url}"\n')
+    result = CliRunner().invoke(support_bundle.command, [str(bundle), "--config", str(config)])
+    with tarfile.open(bundle) as archive:
+        said = {
+            name: json.loads(archive.extractfile(f"dicom-ai-support/{name}.json").read())  # type: ignore[union-attr]
+            for name in ("counts", "duties", "schema")
+        }
+
+    assert result.exit_code == 0
+    assert said == {name: {"not available": "Unavailable"} for name in said}
 
 
 def test_secrets_are_hidden_by_name_and_in_urls() -> None:

@@ -1,3 +1,5 @@
+from structlog.testing import capture_logs
+
 from dicom_ai.domain.job import Job, JobState
 from dicom_ai.errors import ModelError, Unavailable
 from dicom_ai.inference.predictor import Way
@@ -117,9 +119,15 @@ def test_an_analysis_that_was_superseded_meanwhile_ends_nothing(lab: Lab) -> Non
 def test_a_job_that_took_two_processes_down_is_parked_with_the_reason(lab: Lab) -> None:
     lab.lost = "running cord took longer than 600 s: its process was ended"
 
-    states = [analyse.run(lab.analyst, claimed(lab)), analyse.run(lab.analyst, lab.claim("gpu"))]
+    first = claimed(lab)
+    with capture_logs() as logs:
+        states = [analyse.run(lab.analyst, first), analyse.run(lab.analyst, lab.claim("gpu"))]
 
     assert states == [JobState.QUEUED, JobState.FAILED]
+    assert [(line["event"], line["state"], line["reason"]) for line in logs] == [
+        ("analysis lost", "queued", lab.lost),
+        ("analysis lost", "failed", lab.lost),
+    ]
     assert (status(lab).attempts, status(lab).lost) == (2, 2)
     assert status(lab).reason == f"parked after taking down 2 workers; the last time: {lab.lost}"
 
@@ -144,5 +152,10 @@ def test_a_job_says_that_the_memory_of_the_gpu_did_not_suffice(lab: Lab) -> None
 def test_a_gpu_that_has_no_room_in_any_way_is_tried_again_later(lab: Lab) -> None:
     lab.full = tuple(Way)
 
-    assert analyse.run(lab.analyst, claimed(lab)) is JobState.QUEUED
+    job = claimed(lab)
+    with capture_logs() as logs:
+        assert analyse.run(lab.analyst, job) is JobState.QUEUED
     assert status(lab).reason == "cord: no room for a run on CUDA:0"
+    assert [(line["event"], line["reason"]) for line in logs if line["log_level"] == "warning"][-1:] == [
+        ("analysis postponed", "cord: no room for a run on CUDA:0")
+    ]

@@ -330,6 +330,41 @@ def test_a_second_patient_who_was_the_first_corrected_ends_the_hold(desk: Desk) 
     desk.compare()
 
     assert [hold.kind for hold in desk.held()] == [HoldKind.CORRECTION]
+    with desk.database.read() as session:
+        (ended,) = [hold for hold in holds.of_study(session, STUDY) if hold.kind is HoldKind.PATIENTS]
+    assert ended.why == "its images are of one patient again"
+
+
+def test_an_image_that_cannot_be_read_beside_the_first_holds_the_study(desk: Desk) -> None:
+    first = images()
+    desk.receive(*first)
+    desk.receive(*changed(first[:1], PatientID="NEW"))
+    with desk.database.read() as session:
+        (pair,) = versions.pairs(session, STUDY, most=1)
+    desk.files.withdraw(pair.path)
+    desk.files.save(b"no image", pair.path)
+    desk.compare()
+
+    (hold,) = desk.held()
+    assert (hold.kind, hold.blocks, desk.counting()) == (HoldKind.CONFLICT, True, 3)
+    assert hold.reason == "images came again under the same UID and cannot be compared"
+
+
+def test_a_conflict_of_two_studies_is_decided_once_for_both(desk: Desk) -> None:
+    first, other = images(), "1.2.826.4"
+    desk.receive(*first)
+    desk.result(desk.route() or 0, state="sent")
+    desk.receive(*changed(first[:1], StudyInstanceUID=other, PixelData=bytes(reversed(first[0].PixelData))))
+    desk.compare()
+    held = {hold.study_uid: hold for hold in desk.held()}
+    with desk.database.write() as session:
+        holds.decide(session, held[other].id, Decision.NEWEST, who="anna", why="asked the ward")
+
+    assert (sorted(held), desk.held()) == ([STUDY, other], [])
+    assert (desk.counting(), desk.counting(other)) == (2, 1)
+    with desk.database.read() as session:
+        assert [hold.why for hold in holds.of_study(session, STUDY)] == [f"decided with hold {held[other].id}"]
+        assert [item.why for item in withdrawals.listed(session)] == ["other images of the study count now"]
 
 
 def test_an_image_that_moves_to_another_study_leaves_the_first(desk: Desk) -> None:

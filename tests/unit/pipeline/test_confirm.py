@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 from dicom_ai.domain.destination import Destination
 from dicom_ai.pipeline import confirm, send
@@ -124,6 +125,10 @@ def test_what_came_late_is_confirmed(lab: Lab) -> None:
     (missing,) = {item.sop_instance_uid for item in lab.look(confirmations.of_study, STUDY)} - {there.stem}
     (lab.folder / "out" / f"{missing}.dcm").touch()
     lab.advance(HOUR_S)
-    ask(lab)
+    with capture_logs() as logs:
+        ask(lab)
 
     assert known(lab) == {FOUND}
+    assert [(line["event"], line["way"], line["there"], line["missing"]) for line in logs] == [
+        ("asked for results", "file", 1, 0)
+    ]

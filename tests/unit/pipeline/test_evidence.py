@@ -1,20 +1,23 @@
 """Why no more images are expected: what suffices, and what does not."""
 
 import uuid
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from io import BytesIO
 from pathlib import Path
 
 import pytest
 from pydicom import Dataset
+from structlog.testing import capture_logs
 
 from dicom_ai.domain.announcement import COMPLETED, IN_PROGRESS, Announcement
+from dicom_ai.domain.destination import Destination
 from dicom_ai.domain.received import ReceivedInstance
+from dicom_ai.errors import PeerUnavailable
 from dicom_ai.pipeline import evidence as looking
 from dicom_ai.pipeline.evidence import Observer
-from dicom_ai.storage import associations, evidence, schema, studies
+from dicom_ai.storage import associations, audit, evidence, schema, studies
 from dicom_ai.storage.database import Database
 from dicom_ai.storage.evidence import LOOK_S, SETTLE_S
 from dicom_ai.storage.files import FileStore
@@ -252,3 +255,26 @@ def test_looks_come_less_and_less_often(desk: Desk) -> None:
 
     assert 6 <= looks <= 14
     assert looks * LOOK_S < 150
+
+
+def test_that_the_archive_does_not_count_stands_in_the_log_and_that_it_was_asked_in_the_trail(desk: Desk) -> None:
+    answers: list[Mapping[str, int] | PeerUnavailable] = [PeerUnavailable("PACS: no association"), {SERIES: 9}]
+
+    def count(_: str) -> Mapping[str, int]:
+        answer = answers.pop(0)
+        if isinstance(answer, PeerUnavailable):
+            raise answer
+        return answer
+
+    desk.send(images(ContentDate="20260110", ContentTime="120000"), ends="aborted")
+    desk.observer = replace(desk.observer, count=count, archive=Destination("pacs", "c_store"))
+    with capture_logs() as logs:
+        desk.look()
+    desk.look(after_s=10 * LOOK_S)
+
+    assert [(line["event"], line["reason"]) for line in logs] == [
+        ("the archive was not asked for its count", "PACS: no association")
+    ]
+    with desk.database.read() as session:
+        told = [event.detail for event in audit.events(session) if event.action == "queried"]
+    assert told == [{"destination": "pacs", "kind": "c_store", "purpose": "number of its images"}]

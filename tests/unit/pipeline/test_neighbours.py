@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
+from structlog.testing import capture_logs
 
 from dicom_ai.errors import ConfigError
 from dicom_ai.pipeline import neighbours
@@ -70,6 +71,14 @@ def test_a_version_says_what_was_changed_by_whom_and_why(session: Session) -> No
     assert ("neighbours saved", "neighbours version 2") in [
         (event.action, event.subject) for event in audit.events(session)
     ]
+
+
+def test_a_value_that_was_left_to_the_node_is_said_to_be_as_usual(session: Session) -> None:
+    own = FILE.destinations[0].model_copy(update={"most_per_hour": 5})
+
+    saved = neighbours.change_destination(session, HOME, own, Change("ada"))
+
+    assert saved.note == "destination pacs: most_per_hour as usual → 5"
 
 
 def test_a_secret_stands_in_no_note(session: Session) -> None:
@@ -187,14 +196,16 @@ def test_names_are_unique_and_known(session: Session) -> None:
         neighbours.add_destination(session, HOME, c_store("pacs"), ADA)
     with pytest.raises(ConfigError, match="there is no destination 'none'; there is pacs"):
         neighbours.change_destination(session, HOME, c_store("none"), ADA)
-    with pytest.raises(ConfigError, match="nothing is changed"):
+    with pytest.raises(ConfigError, match=r"^nothing is changed by this$"):
         neighbours.change_destination(session, HOME, FILE.destinations[0], ADA)
 
 
 def test_the_archive_of_the_settings_must_stay(session: Session) -> None:
     home = Home(FILE, archives={"pacs": "completion.archive", "": "prior.archive"})
 
-    with pytest.raises(ConfigError, match=r"pacs is completion\.archive of the settings file"):
+    with pytest.raises(
+        ConfigError, match=r"^destination pacs is completion\.archive of the settings file: it must stay$"
+    ):
         neighbours.remove_destination(session, home, "pacs", ADA)
 
 
@@ -206,6 +217,26 @@ def test_peers_are_added_changed_and_removed(session: Session) -> None:
 
     assert [(peer.ae_title, peer.addresses) for peer in changed] == [("PACS", ("10.0.0.0/24",)), ("CT1", ())]
     assert stored.in_force(session, FILE).neighbours.ae_titles == ("PACS",)
+
+
+@pytest.mark.parametrize(
+    ("act", "peer", "problem"),
+    [
+        (neighbours.add_peer, Peer(ae_title="PACS"), "there is a peer 'PACS' already"),
+        (neighbours.change_peer, Peer(ae_title="CT9"), "there is no peer 'CT9'; there is PACS"),
+        (
+            neighbours.add_peer,
+            Peer(ae_title="CT1", addresses=("10.0.0.5", "10.0.0. 6")),
+            "peer CT1: '10.0.0. 6' is no IP address, network or host name",
+        ),
+    ],
+)
+def test_a_peer_that_cannot_be_is_refused_with_the_reason(session: Session, act: Any, peer: Peer, problem: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        act(session, HOME, peer, ADA)
+
+    assert str(caught.value) == problem
+    assert stored.in_force(session, FILE).version == 0
 
 
 def test_an_older_version_becomes_the_newest_and_0_is_the_settings_file(session: Session) -> None:
@@ -238,7 +269,12 @@ def test_a_change_is_seen_by_who_holds_the_destinations(database: Database) -> N
         neighbours.add_destination(session, HOME, c_store(), ADA)
         neighbours.add_peer(session, HOME, Peer(ae_title="CT1"), ADA)
     live.forget()
+    with capture_logs() as logs:
+        live.now  # noqa: B018 - looks them up
 
+    assert [(line["event"], line["version"], line["author"]) for line in logs] == [
+        ("destinations and peers were changed", 3, "ada")
+    ]
     assert (before, list(held), held["research"].kind) == (["pacs"], ["pacs", "research"], "c_store")
     assert [peer.ae_title for peer in live.peers] == ["PACS", "PACS", "CT1"]
 
@@ -251,7 +287,11 @@ def test_while_the_database_is_away_the_last_known_stay(database: Database) -> N
     with database.write() as session:
         session.execute(sa.text("DROP TABLE neighbour_versions"))
     live.forget()
+    with capture_logs() as logs:
+        live.now  # noqa: B018 - looks them up
 
+    assert [line["event"] for line in logs] == ["destinations and peers stay as they were known"]
+    assert "no such table" in logs[0]["reason"]
     assert (known, list(live.destinations)) == (["pacs", "research"], ["pacs", "research"])
 
 

@@ -10,7 +10,7 @@ from dicom_ai.domain.destination import Destination
 from dicom_ai.domain.result import ResultKind
 from dicom_ai.pipeline import recall, send
 from dicom_ai.pipeline.recall import Note, Recall
-from dicom_ai.storage import holds, outbox, pauses, withdrawals
+from dicom_ai.storage import audit, holds, outbox, pauses, withdrawals
 from dicom_ai.storage.holds import HoldKind, NewHold
 from dicom_ai.storage.outbox import OutboxState
 from dicom_ai.storage.pauses import PauseKind, Subject
@@ -98,12 +98,15 @@ def test_what_has_left_is_listed_and_rejected_by_one_note_for_the_study(sent: La
     assert recall.withdraw(sent.database, CORD) == 2
     (note,) = notes(sent)
 
-    assert len(sent.look(withdrawals.listed)) == 2
+    assert [item.why for item in sent.look(withdrawals.listed)] == ["model cord was withdrawn: wrong level"] * 2
+    told = [event for event in sent.look(audit.events) if event.action == "results withdrawn"]
+    assert [(event.actor, event.subject) for event in told] == [("anna", "model cord")]
     assert (note.objects, note.destinations, note.error) == (2, ("pacs",), "")
     assert turn(sent, tmp_path) == 1
     (arrived,) = [read for path in (tmp_path / "out").iterdir() if (read := dcmread(path)).Modality == "KO"]
     assert arrived.StudyInstanceUID == STUDY
     assert arrived.ConceptNameCodeSequence[0].CodeMeaning == "Rejected for Patient Safety Reasons"
+    assert "model cord was withdrawn" in [item.get("TextValue") for item in arrived.ContentSequence]
 
 
 def test_a_note_leaves_although_the_study_is_held(sent: Lab, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 import sqlalchemy as sa
 from pydicom import dcmread
+from structlog.testing import capture_logs
 
 from dicom_ai.analysis.prior import Earlier
 from dicom_ai.domain.destination import Destination
@@ -106,21 +107,23 @@ def test_a_report_with_what_there_is_says_partial(lab: Lab) -> None:
 
     (sr,) = [dcmread(path) for kind, path in objects(lab) if kind == "sr"]
     (run,) = lab.look(runs.all_of, STUDY)
-    states = [item["state"] for item in lab.look(runs.findings, run.id)["on"]["series"]]
+    states = [(item["state"], item["reason"]) for item in lab.look(runs.findings, run.id)["on"]["series"]]
     assert sr.CompletionFlag == "PARTIAL"
-    assert sorted(states) == ["done", "failed"]
+    assert sorted(states) == [("done", ""), ("failed", "not finished when the report was due")]
 
 
 def test_a_report_waits_for_the_disk_as_long_as_it_takes(lab: Lab) -> None:
     analysed(lab)
     lab.broken_disk = True
-    states = [reported(lab)]
+    with capture_logs() as logs:
+        states = [reported(lab)]
     for _ in range(9):
         lab.advance(300)  # the longest wait
         states.append(report.run(lab.reporter, lab.claim("io")))
     lab.broken_disk = False
     lab.advance(300)
 
+    assert [(line["event"], line["state"]) for line in logs] == [("report postponed", "queued")]
     assert states == [JobState.QUEUED] * 10
     assert report.run(lab.reporter, lab.claim("io")) is JobState.DONE
 
@@ -223,6 +226,8 @@ def test_a_destination_that_wants_notes_is_told_what_a_new_run_replaces(lab: Lab
         for item in series.ReferencedSOPSequence
     }
     assert rejected == first
+    texts = [item.get("TextValue") for item in note.ContentSequence]
+    assert "run 2 of the study replaces what was sent before" in texts
     with lab.database.read() as session:
         places = session.scalars(
             sa.select(OutboxRow.destination)

@@ -10,7 +10,7 @@ from dicom_ai.domain.job import JobState
 from dicom_ai.pipeline import confirm, retain, route, send
 from dicom_ai.pipeline.confirm import Confirmer
 from dicom_ai.pipeline.retain import Removed
-from dicom_ai.storage import audit, decisions, holdings, outbox, results, retention, runs
+from dicom_ai.storage import audit, decisions, holdings, jobs, outbox, results, retention, runs
 from dicom_ai.storage.database import Session
 from dicom_ai.storage.outbox import OutboxState
 from dicom_ai.storage.retention import DAY_S, Limits, Why
@@ -184,6 +184,24 @@ def test_nothing_pending_is_ever_deleted(lab: Lab, state: object, reason: str) -
     assert on_disk(lab, "received") == 6
 
 
+@pytest.mark.parametrize(
+    ("standing", "reason"),
+    [
+        (holdings.OWN, "made by this node and came back"),
+        (holdings.ASKED, "asked for, to compare with"),
+        (holdings.CONFLICT, "same UID with other pixels: a person must look"),
+        (holdings.SPARE, "another version of the image counts"),
+        (holdings.AGAIN, "not routed yet"),
+    ],
+)
+def test_what_is_kept_beside_the_images_that_count_says_why(lab: Lab, standing: str, reason: str) -> None:
+    lab.record(SERIES, 1, "received/1.dcm")
+    with lab.database.write() as session:
+        session.execute(sa.update(InstanceRow).values(standing=standing))
+
+    assert why(lab) == [reason]
+
+
 def test_results_of_a_run_stay_until_they_are_sent(lab: Lab) -> None:
     unsent(lab)
     lab.advance(1000 * DAY_S)
@@ -201,6 +219,8 @@ def test_results_go_after_ninety_days(lab: Lab) -> None:
     assert retained(lab).runs == 1
     assert on_disk(lab, "results") == 0
     assert lab.look(results.all_of, STUDY, lab.files.root) == ()
+    told = [(event.actor, event.detail) for event in lab.look(audit.events) if event.action == "results deleted"]
+    assert told == [("clock", {"objects": 2})]
 
 
 def test_a_result_that_went_as_another_kind_of_object_holds_nothing(lab: Lab) -> None:
@@ -231,6 +251,7 @@ def test_masks_go_with_the_images_they_were_made_of(lab: Lab) -> None:
 
     assert retained(lab).analyses == 1
     assert on_disk(lab, "analyses") == 0
+    assert "its images and masks were deleted by retention" in {job.reason for job in lab.look(jobs.all_of, STUDY)}
 
 
 def test_a_limit_of_zero_keeps_for_ever(lab: Lab) -> None:
@@ -312,7 +333,10 @@ def test_a_new_series_of_a_study_whose_analysed_images_are_deleted_takes_no_repo
     assert [run.state.value for run in lab.look(runs.all_of, STUDY)] == ["reported"]
     late = [decision for decision in lab.look(decisions.all_of, STUDY) if decision.series_uid == LATE]
     assert [decision.taken for decision in late] == [False]
-    assert "send the whole study again" in late[0].reasons[0]
+    assert late[0].reasons == (
+        "images of this study that were analysed before have been deleted by retention, so that no whole report can "
+        "be made: send the whole study again",
+    )
 
 
 def test_the_whole_study_sent_again_with_a_new_series_is_analysed_whole(lab: Lab) -> None:

@@ -1,9 +1,10 @@
 import pytest
 import sqlalchemy as sa
+from structlog.testing import capture_logs
 
 from dicom_ai.domain.job import JobState
 from dicom_ai.pipeline import analyse, route
-from dicom_ai.storage import decisions, pauses, retention, runs, studies
+from dicom_ai.storage import audit, decisions, pauses, retention, runs, studies
 from dicom_ai.storage.pauses import PauseKind, Subject
 from dicom_ai.storage.tables import JobRow
 from tests.unit.pipeline.lab import PATIENCE, SERIES, STUDY, Lab
@@ -219,7 +220,9 @@ def test_an_old_study_that_is_asked_for_is_analysed_and_late_images_too(lab: Lab
     old_study(lab)
     with lab.database.write() as session:
         assert studies.ask_for(session, STUDY, who="anna")
+        last = audit.events(session)[-1]
     routed(lab)
+    assert (last.actor, last.action, last.subject) == ("anna", "analysis asked for", f"study {STUDY}")
     assert lab.states() == [JobState.QUEUED]
     lab.receive(images=2, first=6, study_date="19690101")
     routed(lab)
@@ -265,9 +268,12 @@ def flood(lab: Lab) -> None:
 
 
 def test_a_rule_that_suddenly_takes_far_more_is_paused_and_a_person_is_asked(lab: Lab) -> None:
-    flood(lab)
+    with capture_logs() as logs:
+        flood(lab)
 
     (pause,) = lab.look(pauses.all_of)
+    (line,) = [line for line in logs if line["event"] == "rule paused"]
+    assert (line["rule"], line["reason"]) == ("cord", pause.why)
     assert (pause.subject.text, pause.who) == ("rule cord", pauses.BRAKE)
     assert pause.why == (
         "it took 3 series within an hour, and 0 in the busiest hour of 14 days; "

@@ -124,5 +124,8 @@ def test_who_took_note_stands_in_the_audit_trail(database: Database) -> None:
 
     assert taken == [1, 1, 0]
     with database.read() as session:
-        events = [(event.actor, event.subject) for event in audit.events(session)]
-    assert events == [("anna", "alarm destination-down:pacs"), ("anna", "alarm disk")]
+        events = [(event.actor, event.action, event.subject) for event in audit.events(session)]
+    assert events == [
+        ("anna", "alarm acknowledged", "alarm destination-down:pacs"),
+        ("anna", "alarm acknowledged", "alarm disk"),
+    ]

@@ -2,7 +2,7 @@
 
 import pytest
 
-from dicom_ai.storage import confirmations
+from dicom_ai.storage import audit, confirmations
 from dicom_ai.storage.confirmations import FAILURES, FOR_NOW, Confirmation
 from dicom_ai.storage.database import Database
 from tests.unit.storage.test_clock_jump import ask, work
@@ -48,6 +48,20 @@ def test_a_failure_is_told_in_words_and_for_now_or_for_good(database: Database, 
 def test_every_reason_of_the_standard_that_is_told_is_tested() -> None:
     assert set(FAILURES) == REASONS.keys() - {0x9999}
     assert FOR_NOW == AGAIN
+
+
+def test_that_a_person_asked_again_stands_in_the_audit_trail(database: Database) -> None:
+    asked(database)
+    with database.write() as session:
+        confirmations.reported(session, TRANSACTION, committed=[], failed={"9.1": 0x0112}, next_at=6e9)
+        numbers = [confirmations.again(session, who="anna"), confirmations.resend(session, who="ben")]
+        told = [(event.actor, event.action, event.subject, event.detail) for event in audit.events(session)]
+
+    assert numbers == [1, 0]
+    assert told[-2:] == [
+        ("anna", "confirmation asked again", "destination all", {"deliveries": 1}),
+        ("ben", "sent again", "destination all", {"deliveries": 0}),
+    ]
 
 
 def test_what_was_sent_long_ago_and_asked_for_once_is_asked_for_again(database: Database) -> None:

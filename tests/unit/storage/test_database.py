@@ -82,6 +82,16 @@ def test_a_database_that_cannot_be_opened_is_unavailable(tmp_path: Path) -> None
         pass
 
 
+def test_a_writer_that_keeps_the_lock_makes_the_next_one_give_up(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dicom_ai.storage.database.BUSY_TIMEOUT_S", 0.01)
+    told = r"^database: the write lock did not come free within 0\.01 s$"
+
+    with database.write(), pytest.raises(Unavailable, match=told), database.write():
+        pass
+
+
 def test_a_database_error_does_not_quote_values(database: Database) -> None:
     with pytest.raises(sa.exc.IntegrityError) as caught, database.write() as session:
         session.execute(sa.text("INSERT INTO audit (id, actor) VALUES (1, :name)"), {"name": "DOE^JANE"})

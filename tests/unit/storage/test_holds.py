@@ -144,6 +144,9 @@ def test_a_newer_run_ends_the_holds_of_the_one_it_replaces(waiting: Database, cl
 
     assert found is not None
     assert found.decision == holds.LAPSED
+    with waiting.read() as session:
+        told = [event for event in audit.events(session) if event.action == "run superseded"]
+    assert [(event.subject, event.detail) for event in told] == [("run 1", {"cancelled_deliveries": 4})]
 
 
 def test_a_cause_that_is_gone_ends_its_hold(waiting: Database) -> None:

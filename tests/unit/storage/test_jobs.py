@@ -254,7 +254,7 @@ def test_only_the_moves_of_the_table_are_made(database: Database, run_id: int) -
         jobs.finish(session, job, JobState.DONE)
 
     assert JobState.QUEUED not in NEXT[JobState.DONE]
-    with pytest.raises(ValueError, match="does not go from done to queued"), database.write() as session:
+    with pytest.raises(ValueError, match=r"^a job does not go from done to queued$"), database.write() as session:
         jobs.requeue(session, job.id)
 
 
@@ -271,7 +271,10 @@ def test_a_failed_job_gets_another_chance(database: Database, run_id: int) -> No
 def test_no_table_holds_a_second_row_for_a_key(database: Database, run_id: int) -> None:
     (job_id,) = queue(database, new(run_id))
 
-    with pytest.raises(Unavailable, match="wrote the same row first"), database.write() as session:
+    with (
+        pytest.raises(Unavailable, match=r"^database: another transaction wrote the same row first$"),
+        database.write() as session,
+    ):
         session.execute(
             sa.text(
                 "INSERT INTO jobs SELECT id + 1, kind, queue, key, run_id, study_uid, series_uid, model, rule,"

@@ -114,6 +114,9 @@ def test_a_refused_object_is_not_sent_again_unless_told(database: Database, deli
     with database.write() as session:
         outbox.again(session, 1)
     assert claim(database, known=("pacs",)) is not None
+    told = r"^delivery 2 is waiting: only a refused or failed one is sent again$"
+    with pytest.raises(ValueError, match=told), database.write() as session:
+        outbox.again(session, 2)
 
 
 def test_an_object_on_its_way_is_cancelled_if_it_did_not_arrive_and_its_run_was_replaced(

@@ -159,6 +159,9 @@ def test_the_pause_of_a_rule_that_is_named_anew_goes_on_and_holds_what_was_made_
     assert due(waiting) == ["r/2.dcm"]
     assert resume(waiting, CERVICAL)
     assert due(waiting) == ["r/1.dcm", "r/2.dcm", "r/3.dcm"]
+    with waiting.read() as session:
+        (told,) = [event for event in audit.events(session) if event.action == "pause renamed"]
+    assert (told.actor, told.subject, told.detail) == ("anna", "rule cervical", {"before": "neck"})
 
 
 def test_the_pause_holds_what_the_rule_makes_under_its_new_name(waiting: Database) -> None:

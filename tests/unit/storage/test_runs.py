@@ -6,7 +6,7 @@ from dicom_ai.domain.job import Job, JobState
 from dicom_ai.domain.received import ReceivedInstance
 from dicom_ai.domain.result import ResultIdentity, ResultKind, ResultObject
 from dicom_ai.domain.run import Request, RunState, Wanted
-from dicom_ai.storage import holds, jobs, outbox, results, runs, studies
+from dicom_ai.storage import audit, holds, jobs, outbox, results, runs, studies
 from dicom_ai.storage.database import Database
 from dicom_ai.storage.outbox import OutboxState
 from dicom_ai.storage.runs import Patience
@@ -301,6 +301,9 @@ def test_a_report_that_was_parked_ends_its_run(database: Database, clock: Clock)
 
     assert all_states(database) == [RunState.REPORTED]
     assert all_reasons(database) == ["its report was parked"]
+    with database.read() as session:
+        last = audit.events(session)[-1]
+    assert (last.actor, last.action, last.subject) == ("clock", "report parked", f"run {run_id}")
 
 
 def test_a_fourth_report_of_a_study_waits_for_a_person(database: Database, clock: Clock) -> None:
