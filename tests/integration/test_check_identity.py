@@ -150,6 +150,9 @@ def test_a_held_result_goes_when_the_archive_has_filed_the_study(lab: Lab, runni
         assert turn(lab, by_c_store(running)) == 2
 
     assert held(lab) == []
+    assert [hold.why for hold in lab.look(holds.of_study, STUDY)] == [
+        "the destination knows the study as the node does"
+    ]
 
 
 def test_what_a_person_released_goes_although_the_study_is_unknown_there(lab: Lab, running: Orthanc) -> None:

@@ -9,6 +9,7 @@ from pydicom import Dataset
 from pydicom.uid import Comprehensive3DSRStorage, SegmentationStorage
 from pynetdicom import AE, evt
 from pynetdicom.sop_class import StorageCommitmentPushModel  # type: ignore[attr-defined]
+from structlog.testing import capture_logs
 
 from dicom_ai.destinations import c_store
 from dicom_ai.dimse import scu
@@ -144,6 +145,8 @@ def test_dcmqrscp_that_offers_no_commitment_is_asked_by_c_find(lab: Lab, tmp_pat
         ask(lab, destination)
 
     assert known(lab) == {(Confirmation.CONFIRMED, Way.C_FIND)}
+    asked = [event for event in lab.look(audit.events) if event.actor == "confirmer"]
+    assert [(event.action, event.detail["purpose"]) for event in asked] == [("queried", "does it have the results")]
 
 
 def test_orthanc_is_asked_by_qido_where_results_went_by_stow(lab: Lab, tmp_path: Path) -> None:
@@ -194,8 +197,10 @@ def peer(*offered: str, handlers: list | None = None) -> Iterator[Destination]:
 def test_an_archive_that_offers_neither_leaves_results_unconfirmed(lab: Lab) -> None:
     with peer(*OFFERED) as destination:
         send_all(lab, destination)
-        ask(lab, destination)
+        with capture_logs() as logs:
+            ask(lab, destination)
 
+    assert [line["event"] for line in logs if line.get("destination") == "pacs"] == ["no storage commitment"]
     assert known(lab) == {(Confirmation.UNCONFIRMED, Way.C_FIND)}
     (reason,) = reasons(lab)
     assert reason.startswith("it offers neither storage commitment nor a query")
@@ -227,7 +232,8 @@ def test_an_archive_that_commits_for_a_failure_of_the_moment_is_asked_again(lab:
 
     with peer(*OFFERED, StorageCommitmentPushModel, handlers=[(evt.EVT_N_ACTION, act)]) as destination:
         send_all(lab, destination)
-        ask(lab, destination)
+        with capture_logs() as logs:
+            ask(lab, destination)
         with lab.database.write() as session:
             uids = [item.ReferencedSOPInstanceUID for item in asked[0].ReferencedSOPSequence]
             concerned = confirmations.reported(
@@ -245,6 +251,9 @@ def test_an_archive_that_commits_for_a_failure_of_the_moment_is_asked_again(lab:
     assert known(lab) == {(Confirmation.CONFIRMED, Way.COMMITMENT), (Confirmation.SENT, Way.COMMITMENT)}
     assert [len(request.ReferencedSOPSequence) for request in asked] == [2, 1]
     assert asked[0].TransactionUID != asked[1].TransactionUID
+    assert [(line["event"], line["objects"], line["transaction_uid"]) for line in logs if "objects" in line] == [
+        ("storage commitment asked for", 2, asked[0].TransactionUID)
+    ]
 
 
 def test_a_result_in_a_folder_is_confirmed_while_its_file_is_there(lab: Lab, tmp_path: Path) -> None:

@@ -302,6 +302,20 @@ def test_a_certificate_that_was_renewed_and_is_not_shown_yet_is_told(
         _, _, wrong = examined(config)
 
     assert wrong[0].startswith(f"TLS port {running.listener.tls_port} shows another certificate than ")
+    assert wrong[0].endswith("; where it was renewed, start the node again")
+
+
+def test_a_port_that_wants_an_authority_and_does_not_take_the_nodes_own_certificate_is_no_fault(
+    tmp_path: Path, certificates: Certificates
+) -> None:
+    other = make_certificates(tmp_path / "other").authority
+    tls = Tls(port=0, certificate=certificates.node, key=certificates.node_key, authorities=other)
+    with with_node(tmp_path, tls=tls) as (config, running):
+        _, said, _ = examined(config)
+
+    assert said["listener"][-1] == (
+        f"TLS port {running.listener.tls_port} wants a certificate signed by {other}, and does not take the node's own"
+    )
 
 
 def test_doctor_waits_for_the_first_image_and_tells_who_calls_meanwhile(tmp_path: Path) -> None:
@@ -320,6 +334,7 @@ def test_doctor_waits_for_the_first_image_and_tells_who_calls_meanwhile(tmp_path
         result = CliRunner().invoke(doctor.command, ["--wait", "--config", str(config)])
         timer.join()
 
+    assert f"waiting for an image to DICOM_AI on port {running.port}; Ctrl-C ends this\n" in result.stderr
     assert result.stdout.splitlines()[-3:] == [
         "C-ECHO received from PACS at 127.0.0.1",
         "rejected: STRANGER at 127.0.0.1: calling AE title or address is not a configured peer",
