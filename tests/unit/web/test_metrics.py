@@ -1,18 +1,20 @@
 import json
 import re
+from dataclasses import replace
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from starlette.testclient import TestClient
 
 from dicom_ai.app import App
+from dicom_ai.storage.database import Database
 from dicom_ai.storage.outbox import OutboxState
 from dicom_ai.storage.tables import OutboxRow
 from dicom_ai.storage.throughput import LIMITS_S, Spent
 from dicom_ai.web.application import create
 from dicom_ai.web.metrics import SETTLED_S, Durations
 from dicom_ai.web.reasons import OTHER, WORDS, word_of
-from tests.peers import REPOSITORY
+from tests.peers import REPOSITORY, free_port
 from tests.unit.pipeline.lab import STUDY, Lab
 from tests.unit.pipeline.test_report import analysed, reported
 from tests.unit.web.seeded import HOSTILE
@@ -33,7 +35,7 @@ def test_the_numbers_tell_what_came_ran_and_was_sent(sent_study: App) -> None:
 
     assert found["dicom_ai_received_total",] == 6
     assert found["dicom_ai_jobs", "done"] == 2
-    assert found["dicom_ai_deliveries", "sent"] == 2
+    assert found["dicom_ai_deliveries", "sent"] == 4  # SEG, SR, PDF and picture
     assert found["dicom_ai_destination_up", "pacs"] == 1
     assert found["dicom_ai_disk_bytes", "free"] > 0
     assert {key[1] for key in found if key[0] == "dicom_ai_failed"} == set(WORDS)
@@ -48,7 +50,7 @@ def test_nothing_of_a_patient_is_in_the_numbers(sent_study: App) -> None:
 
 def test_a_failed_delivery_counts_by_the_reason_of_a_fixed_list(own_study: App) -> None:
     with own_study.database.write() as session:
-        first, second = session.query(OutboxRow).order_by(OutboxRow.id)
+        first, second, *_ = session.query(OutboxRow).order_by(OutboxRow.id)
         first.state, first.last_error = OutboxState.FAILED, "PACS: refused with 0xA700 Doe^Jane"
         second.state, second.last_error = OutboxState.FAILED, "something nobody knows"
 
@@ -118,3 +120,11 @@ def test_the_node_says_that_it_lives_and_is_ready(sent_study: App) -> None:
 
     assert client.get("/healthz").json() == {"alive": True}
     assert client.get("/readyz").json() == {"ready": True, "reason": ""}
+
+
+def test_a_node_whose_database_server_is_away_is_not_ready_and_says_why(sent_study: App) -> None:
+    away = replace(sent_study, database=Database(f"postgresql+psycopg://ada:hush@127.0.0.1:{free_port()}/node"))
+    answer = TestClient(create(away)).get("/readyz")
+
+    assert (answer.status_code, answer.json()["ready"]) == (503, False)
+    assert answer.json()["reason"].startswith("database: connection failed: ")
