@@ -292,30 +292,23 @@ def test_the_tls_port_is_called_as_a_peer_does_and_its_certificate_told(
     assert answer.startswith(f"DICOM_AI answers C-ECHO on TLS port {port} in ")
 
 
-def test_a_certificate_that_was_renewed_and_is_not_shown_yet_is_told(
-    tmp_path: Path, certificates: Certificates
-) -> None:
-    tls = Tls(port=0, certificate=certificates.node, key=certificates.node_key)
-    with with_node(tmp_path, tls=tls) as (config, running):
-        text = config.read_text().replace(str(certificates.node), str(certificates.peer))
-        config.write_text(text.replace(str(certificates.node_key), str(certificates.peer_key)))
-        _, _, wrong = examined(config)
-
-    assert wrong[0].startswith(f"TLS port {running.listener.tls_port} shows another certificate than ")
-    assert wrong[0].endswith("; where it was renewed, start the node again")
-
-
-def test_a_port_that_wants_an_authority_and_does_not_take_the_nodes_own_certificate_is_no_fault(
+def test_a_certificate_of_another_authority_is_no_fault_and_one_that_is_not_shown_yet_is(
     tmp_path: Path, certificates: Certificates
 ) -> None:
     other = make_certificates(tmp_path / "other").authority
     tls = Tls(port=0, certificate=certificates.node, key=certificates.node_key, authorities=other)
     with with_node(tmp_path, tls=tls) as (config, running):
         _, said, _ = examined(config)
+        text = config.read_text().replace(str(certificates.node), str(certificates.peer))
+        config.write_text(text.replace(str(certificates.node_key), str(certificates.peer_key)))
+        _, _, wrong = examined(config)
 
+    port = running.listener.tls_port
     assert said["listener"][-1] == (
-        f"TLS port {running.listener.tls_port} wants a certificate signed by {other}, and does not take the node's own"
+        f"TLS port {port} wants a certificate signed by {other}, and does not take the node's own"
     )
+    assert wrong[0].startswith(f"TLS port {port} shows another certificate than ")
+    assert wrong[0].endswith("; where it was renewed, start the node again")
 
 
 def test_doctor_waits_for_the_first_image_and_tells_who_calls_meanwhile(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from dicom_ai.cli import results as command
 from dicom_ai.domain.destination import Destination
 from dicom_ai.errors import ConfigError
 from dicom_ai.pipeline import send
-from dicom_ai.storage import holds, withdrawals
+from dicom_ai.storage import holds
 from dicom_ai.storage.holds import HoldKind, NewHold
 from dicom_ai.storage.outbox import OutboxState
 from dicom_ai.storage.tables import OutboxRow
@@ -73,18 +73,20 @@ def test_a_decision_ends_it_with_who_and_why(lab: Lab) -> None:
     assert run(lab, "list").output == "held: none\nto withdraw: none\n"
 
 
-def test_a_notice_and_what_may_be_at_a_destination_are_listed_as_that(lab: Lab) -> None:
+def test_a_notice_what_may_be_at_a_destination_and_a_recall_without_a_reason_say_so(lab: Lab) -> None:
     notice = NewHold(HoldKind.CORRECTION, STUDY, "PatientID of the images changed", blocks=False)
     with lab.database.write() as session:
         holds.hold(session, notice, who="compare")
+        session.execute(sa.update(OutboxRow).values(destination="gone"))
         session.execute(sa.update(OutboxRow).where(OutboxRow.id == 1).values(state=OutboxState.UNKNOWN))
-        withdrawals.withdraw_study(session, STUDY, why="wrong patient", who="compare")
-
+    said = run(lab, "recall", "--model", "cord", "--withdraw").output
     lines = run(lab, "list").output.splitlines()
+
+    assert f"study {STUDY}: 2 objects rejected, to no destination of the settings: results/1/recall/" in said
     assert lines[1].endswith("  a notice: nothing waits")
     assert sorted(line.split("  ")[-1] for line in lines[-2:]) == [
-        "is there: wrong patient",
-        "may be there: wrong patient",
+        "is there: model cord was withdrawn: no reason was given",
+        "may be there: model cord was withdrawn: no reason was given",
     ]
 
 
@@ -120,16 +122,6 @@ def test_a_recall_that_withdraws_queues_a_rejection_note(lab: Lab) -> None:
 
     assert f"study {STUDY}: 2 objects rejected, to pacs: results/1/recall/" in said
     assert "to withdraw: 2" in run(lab, "list").output
-
-
-def test_a_recall_says_where_no_reason_was_given_and_where_nobody_can_be_told(lab: Lab) -> None:
-    with lab.database.write() as session:
-        session.execute(sa.update(OutboxRow).values(destination="gone"))
-    said = run(lab, "recall", "--model", "cord", "--withdraw").output
-
-    assert f"study {STUDY}: 2 objects rejected, to no destination of the settings: results/1/recall/" in said
-    whys = {item.why for item in lab.look(withdrawals.listed)}
-    assert whys == {"model cord was withdrawn: no reason was given"}
 
 
 def test_a_recall_of_what_made_no_report_says_what_did(lab: Lab) -> None:

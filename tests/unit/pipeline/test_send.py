@@ -138,20 +138,17 @@ def test_what_waits_for_a_destination_that_is_removed_meanwhile_waits_on(lab: La
     assert [item.attempts for item in again.deliveries] == [0, 0]
 
 
-def test_where_the_check_is_off_every_object_says_that_it_was_not_made(lab: Lab, destination: Destination) -> None:
+def test_where_the_check_is_off_every_object_says_so_and_what_it_held_goes(lab: Lab, destination: Destination) -> None:
     who = {"host": "127.0.0.1", "port": free_port(), "called_ae_title": "AWAY", "check_identity": "off"}
+    off = Destination("pacs", "c_store", who)
+    held = NewHold(HoldKind.DESTINATION, STUDY, "the study is unknown there", destination="pacs")
 
-    assert turn(lab, Destination("pacs", "c_store", who)) == 0
+    assert turn(lab, off) == 0
     assert {item.checked for item in lab.look(deliveries.of_study, STUDY)} == {"unchecked: check_identity is off"}
 
-
-def test_what_a_destination_held_goes_when_it_is_not_asked_any_more(lab: Lab, destination: Destination) -> None:
-    """As when an administrator turns check_identity off."""
-    held = NewHold(HoldKind.DESTINATION, STUDY, "the study is unknown there", destination="pacs")
     with lab.database.write() as session:
         number = holds.hold(session, held, who="sender")
     lab.advance(HELD_AGAIN_S)
-
-    assert send.ask_again(lab.sender(destination))
+    assert send.ask_again(lab.sender(off))
     ended = lab.look(holds.find, number)
     assert (ended.decision, ended.why) == (holds.LAPSED, "the destination is not asked any more")
