@@ -285,7 +285,7 @@ def _choose(session: Session, row: HoldRow, *, newest: bool, who: str) -> None:
     for study_uid in sorted(studies):
         if newest:
             withdrawals.withdraw_study(session, study_uid, why="other images of the study count now", who=who)
-        if study_uid != row.study_uid:
+        if study_uid != row.study_uid and not versions.is_in_conflict(session, study_uid):
             settle(session, HoldKind(row.kind), study_uid, why=f"decided with hold {row.id}")
 
 

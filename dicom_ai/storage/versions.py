@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, aliased
 
 from dicom_ai.storage.database import now
 from dicom_ai.storage.holdings import AGAIN, CONFLICT, KEPT, SPARE
@@ -182,17 +182,12 @@ def take_over(session: Session, instance_id: int, who: Who) -> bool:
 
 def settle_conflict(session: Session, study_uid: str, *, newest: bool) -> frozenset[str]:
     """End every conflict of a study: what came first counts on, or what came last does; return the studies touched."""
-    rows = session.scalars(
-        sa.select(InstanceRow)
-        .where(InstanceRow.study_uid == study_uid, InstanceRow.standing == CONFLICT)
-        .order_by(InstanceRow.id)
-    ).all()
+    rows = session.scalars(sa.select(InstanceRow).where(_conflict_of(study_uid)).order_by(InstanceRow.id)).all()
     last = {row.sop_instance_uid: row for row in rows}
     touched = {study_uid}
     for row in rows:
         kept = _kept(session, row.sop_instance_uid)
-        if kept is not None:
-            touched.add(kept.study_uid)
+        touched |= {row.study_uid} if kept is None else {row.study_uid, kept.study_uid}
         if newest and last[row.sop_instance_uid] is row:
             if kept is not None:
                 kept.standing = SPARE
@@ -205,6 +200,19 @@ def settle_conflict(session: Session, study_uid: str, *, newest: bool) -> frozen
             row.standing = SPARE
     session.flush()
     return frozenset(touched)
+
+
+def is_in_conflict(session: Session, study_uid: str) -> bool:
+    """Say whether an image of a study has a rival of the same UID and other pixels, in this study or another."""
+    return bool(session.scalar(sa.select(sa.exists().where(_conflict_of(study_uid)))))
+
+
+def _conflict_of(study_uid: str) -> sa.ColumnElement[bool]:
+    """Return the condition of an image in conflict: it, or a rival of the same UID, is of the study."""
+    rival = aliased(InstanceRow)
+    same = rival.sop_instance_uid == InstanceRow.sop_instance_uid
+    of_study = sa.exists().where(same, rival.study_uid == study_uid, rival.standing.in_((KEPT, CONFLICT)))
+    return sa.and_(InstanceRow.standing == CONFLICT, of_study)
 
 
 def settle_patients(session: Session, study_uid: str, *, newest: bool) -> None:

@@ -1,7 +1,6 @@
 """dicom-ai doctor against real peers on loopback."""
 
 import json
-import logging
 import socket
 import threading
 import time
@@ -10,7 +9,6 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-import structlog
 from click.testing import CliRunner
 from pydicom.uid import MRImageStorage
 from pynetdicom import AE, build_context
@@ -49,15 +47,6 @@ broker_url = "{broker}"
 
 SEGMENTATION, SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.66.4", "1.2.840.10008.5.1.4.1.1.7"
 COMPREHENSIVE_3D_SR, COMPREHENSIVE_SR = "1.2.840.10008.5.1.4.1.1.88.34", "1.2.840.10008.5.1.4.1.1.88.33"
-
-
-@pytest.fixture(autouse=True)
-def the_log_is_put_back() -> Iterator[None]:
-    handlers, level = logging.root.handlers[:], logging.root.level
-    yield
-    structlog.reset_defaults()
-    logging.root.handlers[:] = handlers
-    logging.root.setLevel(level)
 
 
 @contextmanager

@@ -17,15 +17,6 @@ PACS = DestinationSettings(name="pacs", kind="c_store", parameters={"host": "h",
 SHELF = DestinationSettings(name="shelf", kind="folder", parameters={"folder": "/srv"})
 
 
-@pytest.fixture(autouse=True)
-def the_log_is_put_back() -> Iterator[None]:
-    handlers, level = logging.root.handlers[:], logging.root.level
-    yield
-    structlog.reset_defaults()
-    logging.root.handlers[:] = handlers
-    logging.root.setLevel(level)
-
-
 @pytest.fixture
 def app(tmp_path: Path) -> Iterator[App]:
     app = open_app(

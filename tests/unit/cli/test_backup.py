@@ -2,16 +2,14 @@
 
 import io
 import json
-import logging
 import re
 import shutil
 import tarfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
 import pytest
-import structlog
 from click.testing import CliRunner, Result
 
 from dicom_ai.cli import backup, db, restore
@@ -20,15 +18,6 @@ from dicom_ai.storage import audit, pauses, schema
 from dicom_ai.storage.database import Database
 from tests.integration.servers import postgres
 from tests.unit.storage.test_runs import CORD, receive, routed, work
-
-
-@pytest.fixture(autouse=True)
-def the_log_is_put_back() -> Iterator[None]:
-    handlers, level = logging.root.handlers[:], logging.root.level
-    yield
-    structlog.reset_defaults()
-    logging.root.handlers[:] = handlers
-    logging.root.setLevel(level)
 
 
 def settings(folder: Path, url: str = "") -> Path:

@@ -1,17 +1,14 @@
 """The commands of the node's processes, as far as they answer without staying: db, status, work, schedule, serve."""
 
 import json
-import logging
 import re
 import time
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import click
 import pytest
 import sqlalchemy as sa
-import structlog
 from click.testing import CliRunner, Result
 
 from dicom_ai.cli import analyse, backup, confirm, db, pause, resume, schedule, serve, status, storage, work
@@ -23,15 +20,6 @@ from tests.peers import free_port
 from tests.unit.storage.test_studies import IMAGE
 
 PARTS = [(work.command, ["--queue", "io"]), (work.command, ["--queue", "gpu"]), (schedule.command, [])]
-
-
-@pytest.fixture(autouse=True)
-def the_log_is_put_back() -> Iterator[None]:
-    handlers, level = logging.root.handlers[:], logging.root.level
-    yield
-    structlog.reset_defaults()
-    logging.root.handlers[:] = handlers
-    logging.root.setLevel(level)
 
 
 @pytest.fixture

@@ -1,15 +1,11 @@
 """A support bundle holds nothing of a patient, wherever in the node that stands."""
 
 import json
-import logging
 import tarfile
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import pytest
 import sqlalchemy as sa
-import structlog
 from click.testing import CliRunner
 
 from dicom_ai.cli import db, support_bundle
@@ -19,15 +15,6 @@ from tests.peers import free_port
 
 PLANTED = "DOE^JANE 19551231 PID4711"
 WORDS = ("DOE", "JANE", "19551231", "4711", "geheim")
-
-
-@pytest.fixture(autouse=True)
-def the_log_is_put_back() -> Iterator[None]:
-    handlers, level = logging.root.handlers[:], logging.root.level
-    yield
-    structlog.reset_defaults()
-    logging.root.handlers[:] = handlers
-    logging.root.setLevel(level)
 
 
 def planted(column: sa.Column[Any]) -> Any:

@@ -350,7 +350,8 @@ def test_an_image_that_cannot_be_read_beside_the_first_holds_the_study(desk: Des
     assert hold.reason == "images came again under the same UID and cannot be compared"
 
 
-def test_a_conflict_of_two_studies_is_decided_once_for_both(desk: Desk) -> None:
+@pytest.mark.parametrize(("decided", "told"), [("1.2.826.4", STUDY), (STUDY, "1.2.826.4")], ids=["second", "first"])
+def test_a_conflict_of_two_studies_is_decided_once_for_both(desk: Desk, decided: str, told: str) -> None:
     first, other = images(), "1.2.826.4"
     desk.receive(*first)
     desk.result(desk.route() or 0, state="sent")
@@ -358,13 +359,46 @@ def test_a_conflict_of_two_studies_is_decided_once_for_both(desk: Desk) -> None:
     desk.compare()
     held = {hold.study_uid: hold for hold in desk.held()}
     with desk.database.write() as session:
-        holds.decide(session, held[other].id, Decision.NEWEST, who="anna", why="asked the ward")
+        holds.decide(session, held[decided].id, Decision.NEWEST, who="anna", why="asked the ward")
 
     assert (sorted(held), desk.held()) == ([STUDY, other], [])
     assert (desk.counting(), desk.counting(other)) == (2, 1)
     with desk.database.read() as session:
-        assert [hold.why for hold in holds.of_study(session, STUDY)] == [f"decided with hold {held[other].id}"]
+        assert [hold.why for hold in holds.of_study(session, told)] == [f"decided with hold {held[decided].id}"]
         assert [item.why for item in withdrawals.listed(session)] == ["other images of the study count now"]
+
+
+@pytest.mark.parametrize("decided", [STUDY, "1.2.826.4", "1.2.826.5"], ids=["first", "second", "third"])
+def test_of_three_studies_with_one_image_the_newest_counts_wherever_it_is_decided(desk: Desk, decided: str) -> None:
+    first = images()
+    others = [
+        changed(first[:1], StudyInstanceUID=f"1.2.826.{end}", PixelData=bytes(first[0].PixelData[1:]) + bytes([end]))
+        for end in (4, 5)
+    ]
+    desk.receive(*first, *others[0], *others[1])
+    desk.compare()
+    held = {hold.study_uid: hold for hold in desk.held()}
+    with desk.database.write() as session:
+        holds.decide(session, held[decided].id, Decision.NEWEST, who="anna", why="asked the ward")
+
+    assert (len(held), desk.held()) == (3, [])
+    assert (desk.counting(), desk.counting("1.2.826.4"), desk.counting("1.2.826.5")) == (2, 0, 1)
+
+
+def test_a_study_with_a_conflict_that_another_decision_leaves_stays_held(desk: Desk) -> None:
+    first = images()
+    other = [
+        item
+        for end, item in ((4, first[0]), (5, first[1]))
+        for item in changed([item], StudyInstanceUID=f"1.2.826.{end}", PixelData=bytes(reversed(item.PixelData)))
+    ]
+    desk.receive(*first, *other)
+    desk.compare()
+    held = {hold.study_uid: hold for hold in desk.held()}
+    with desk.database.write() as session:
+        holds.decide(session, held["1.2.826.4"].id, Decision.NEWEST, who="anna", why="asked the ward")
+
+    assert {hold.study_uid for hold in desk.held()} == {STUDY, "1.2.826.5"}
 
 
 def test_an_image_that_moves_to_another_study_leaves_the_first(desk: Desk) -> None:

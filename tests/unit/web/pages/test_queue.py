@@ -26,7 +26,7 @@ def states(app: App) -> list[str]:
 def test_what_waits_for_a_destination_is_listed(operator: Browser) -> None:
     text = operator.get("/queue").text
 
-    assert text.count('<span class="state waiting">waiting</span>') == 2
+    assert text.count('<span class="state waiting">waiting</span>') == 4
 
 
 def test_a_result_that_was_given_up_is_sent_again(own_study: App, operator: Browser) -> None:
@@ -45,7 +45,7 @@ def test_a_result_that_is_given_up_is_no_failure_any_more(own_study: App, operat
     with own_study.database.write() as session:
         session.execute(sa.update(OutboxRow).values(state="refused"))
 
-    for number in (1, 2):
+    for number in range(1, 5):
         operator.post(f"/queue/deliveries/{number}", {"act": "give-up", "why": "old"})
 
     assert states(own_study) == ["cancelled"]
@@ -115,7 +115,7 @@ def test_a_viewer_sees_no_button_and_changes_nothing(own_study: App) -> None:
     assert "/queue/pause" not in viewer.get("/queue").text
     assert viewer.post("/queue/pause", {"kind": "all"}).status_code == 403
     with own_study.database.read() as session:
-        assert outbox.counts(session) == {OutboxState.WAITING: 2}
+        assert outbox.counts(session) == {OutboxState.WAITING: 4}
 
 
 def test_a_text_that_nobody_knows_has_no_plain_words() -> None:
