@@ -17,6 +17,7 @@ from typing import Any
 
 import structlog
 from pydicom import Dataset, dcmread
+from pydicom.errors import InvalidDicomError
 from pydicom.filereader import read_file_meta_info
 from pydicom.uid import UID, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 from pynetdicom import AE, build_context, build_role, evt
@@ -316,10 +317,10 @@ class CallingAe(AE):
 
 
 def _read_meta(path: Path) -> _Object:
-    meta = read_file_meta_info(path)
     try:
+        meta = read_file_meta_info(path)
         return _Object(meta.MediaStorageSOPClassUID, meta.MediaStorageSOPInstanceUID, meta.TransferSyntaxUID)
-    except AttributeError as error:
+    except (InvalidDicomError, AttributeError) as error:
         raise ValueError(f"{path.name} is no complete DICOM file") from error
 
 

@@ -137,8 +137,9 @@ def test_a_peer_that_ends_the_association_between_two_objects_has_the_first(
     assert (line["event"], line["status"], line["stored"]) == ("C-STORE answered", "0xB000", True)
 
 
-def test_a_file_without_group_2_is_not_sent(tmp_path: Path) -> None:
-    (tmp_path / "torn.dcm").write_bytes(bytes(128) + b"DICM")
+@pytest.mark.parametrize("content", [bytes(128) + b"DICM", b"no DICOM", b""], ids=["no-group-2", "other", "empty"])
+def test_a_file_without_group_2_is_not_sent(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "torn.dcm").write_bytes(content)
 
     with pytest.raises(ValueError, match=r"^torn\.dcm is no complete DICOM file$"):
         c_store([Outgoing(tmp_path / "torn.dcm")], RemoteAe("127.0.0.1", 1, "ARCHIVE", "DICOM_AI"))
