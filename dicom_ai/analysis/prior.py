@@ -111,7 +111,7 @@ def meaning(change_mm2: float, repeatability: ModelRepeatability | None) -> Chan
     """Return what a change means beside how far two scans of an unchanged cord lie apart."""
     if repeatability is None:
         return Change.UNKNOWN
-    if abs(change_mm2) < repeatability.csa_mm2:
+    if abs(change_mm2) <= round(repeatability.csa_mm2, MEASUREMENTS["csa_change"].decimals):  # both as they are printed
         return Change.WITHIN_ERROR
     return Change.LARGER if change_mm2 > 0 else Change.SMALLER
 
@@ -120,7 +120,7 @@ def _in_words(change: Change, repeatability: ModelRepeatability | None, earlier:
     since = f"{_SINCE} {_dashed(earlier.study_date)}"
     limit = f"{repeatability.csa_mm2:.1f} mm2" if repeatability else ""
     return {
-        Change.WITHIN_ERROR: f"change {since} within measurement error (less than {limit})",
+        Change.WITHIN_ERROR: f"change {since} within measurement error (at most {limit})",
         Change.LARGER: f"larger {since} by more than the measurement error ({limit})",
         Change.SMALLER: f"smaller {since} by more than the measurement error ({limit})",
         Change.UNKNOWN: f"change {since}: the measurement error of this model is not known",

@@ -24,7 +24,7 @@ from dicom_ai.cli._model_options import device_option, models_option, threads_op
 def command(model: str, data: Path, models: Path | None, device: str, threads: int, state: bool) -> None:
     """Measure MODEL (spinal-cord) on necks that are scanned again and again, each time placed anew, with other noise.
 
-    A change since an earlier examination that is smaller than the stated figure reads "within measurement error".
+    A change since an earlier examination that is no larger than the stated figure reads "within measurement error".
     """
     from dicom_ai.inference.registry import default_models_folder
     from dicom_ai.training import cord_repeatability

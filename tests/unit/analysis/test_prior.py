@@ -90,7 +90,7 @@ def test_an_unchanged_cord_is_within_measurement_error(before, now):
     assert numbers["csa_prior"] == numbers["csa_mean"] == pytest.approx(AREA_MM2, rel=0.01)
     assert (numbers["csa_change"], numbers["csa_change_percent"]) == (0.0, 0.0)
     assert finding.change is Change.WITHIN_ERROR
-    assert "change since 2025-01-10 within measurement error (less than 3.0 mm2)" in finding.notes
+    assert "change since 2025-01-10 within measurement error (at most 3.0 mm2)" in finding.notes
     assert (compared.entry["state"], compared.entry["warnings"]) == ("compared", [])
     assert compared.notes == ("compared with the examination of 2025-01-10 at C3, C4",)
 
@@ -107,10 +107,10 @@ def test_a_cord_that_became_smaller_says_by_how_much(before, now):
 
 @pytest.mark.parametrize(
     ("change_mm2", "says"),
-    [(2.9, Change.WITHIN_ERROR), (-2.9, Change.WITHIN_ERROR), (3.0, Change.LARGER), (-3.0, Change.SMALLER)],
+    [(3.0, Change.WITHIN_ERROR), (-3.0, Change.WITHIN_ERROR), (3.1, Change.LARGER), (-3.1, Change.SMALLER)],
 )
 def test_the_repeatability_parts_error_from_change(change_mm2, says):
-    assert meaning(change_mm2, ModelRepeatability(3.0, 40)) is says
+    assert meaning(change_mm2, ModelRepeatability(2.96, 40)) is says
 
 
 def test_without_a_stated_repeatability_no_change_is_judged(before, now):

@@ -83,7 +83,7 @@ def test_japanese_letters_are_seen_without_a_font_of_the_reader(letter):
 
 
 def test_what_is_said_of_changes_stands_first(page):
-    said = "change since 2025-01-10 within measurement error (less than 3.0 mm2)"
+    said = "change since 2025-01-10 within measurement error (at most 3.0 mm2)"
     level = finding("C3", number("csa_mean", 67.4), notes=("anchor", said))
     prior = {"state": "compared", "says": [said], "warnings": []}
 
