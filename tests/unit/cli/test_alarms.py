@@ -16,7 +16,6 @@ from dicom_ai.settings import read_settings
 from dicom_ai.storage import alarms, duties
 from dicom_ai.storage.alarms import Level, Seen
 from tests.peers import free_port
-from tests.unit.cli.test_node_commands import the_log_is_put_back  # noqa: F401 - used by pytest
 
 NOBODY = "alarms are told to nobody: set [email], [webhook] or [syslog]"
 DOWN = Seen("destination-down", "pacs", Level.SERIOUS, "destination pacs takes nothing")

@@ -17,7 +17,6 @@ from dicom_ai.storage import holds
 from dicom_ai.storage.holds import HoldKind, NewHold
 from dicom_ai.storage.outbox import OutboxState
 from dicom_ai.storage.tables import OutboxRow
-from tests.unit.cli.test_node_commands import the_log_is_put_back  # noqa: F401 - used by pytest
 from tests.unit.pipeline.lab import STUDY, Lab
 from tests.unit.pipeline.test_report import analysed, reported
 
