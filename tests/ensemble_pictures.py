@@ -89,6 +89,14 @@ def fused() -> Step:
     return Step("agreement", soft, [rule.fused(sure, found, soft * (sure.soft == 0)).mask], [found])
 
 
+def disagreeing() -> Step:
+    below, found = body(84, height=24), detection(30, height=40)
+    merged = body(44, height=40)
+    soft = np.maximum(merged.soft, below.soft)
+    beside = soft * (merged.soft == 0) * (below.soft == 0)
+    return Step("disagreement", soft, [rule.fused(merged, found, beside + (soft == 0) * 0.1).mask, below.mask], [found])
+
+
 def fits_column() -> Step:
     others = [body(10), body(48), body(122, height=24)]
     lone = [detection(86), detection(90, left=66, width=22)]
@@ -120,6 +128,7 @@ STEPS: tuple[Callable[[], Step], ...] = (
     seeds_of,
     shared_out,
     fused,
+    disagreeing,
     fits_column,
     in_column,
     lambda: _reference(True),

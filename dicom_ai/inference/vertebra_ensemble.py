@@ -5,8 +5,9 @@ The paper (arXiv 2207.05476) says that a rule joins both, not how; this rule is 
     1 pieces       connected parts of the U-Net's bodies
     2 seeds        detections, and the U-Net's own cores where no detection lies: what counts as one body
     3 shared out   a piece with one seed is that body; a merged piece is shared among its seeds, each pixel to the
-                   nearest; where detection and U-Net agree their probabilities are averaged
-    4 lone         a detection without a piece, a piece without a seed: kept only where it fits the column
+                   nearest; where detection and U-Net agree their probabilities are averaged, else the detection's
+                   outline stands
+    4 lone         what only one of both saw is kept only where it fits the column of what both saw
     5 in column    bodies beside the column are dropped, and specks
 
 Arrays are (rows, columns) on the grid of the model.
@@ -27,6 +28,8 @@ SIZE_RANGE = (0.5, 2.0)
 """A body is kept on its place alone where its height is within these multiples of the median."""
 OFF_COLUMN, FAR_OFF_COLUMN = 0.35, 1.2
 """How far beside the column, in median heights: for a body with one witness, for any body."""
+LEAST_COLUMN = 3
+"""Bodies that make a column, beside which another one can be judged."""
 
 LEAST_PIECE = 20
 """Pixels on the model's grid, whose smallest bodies have more than a hundred."""
@@ -108,9 +111,17 @@ def ensemble(body: np.ndarray, core: np.ndarray, detections: Sequence[Detection]
         for number, detection in enumerate(detections)
         if number not in used and detection.score >= SURE
     ]
-    found = without_specks(found)
-    kept = found + [candidate for candidate in (*lone, *unseeded) if fits_column(candidate, found)]
+    column, rest = witnessed(without_specks(found))
+    kept = column + [candidate for candidate in (*rest, *lone, *unseeded) if fits_column(candidate, column)]
     return tuple(sorted(in_column(kept), key=lambda one: float(one.centre[1])))
+
+
+def witnessed(found: Sequence[Body]) -> tuple[list[Body], list[Body]]:
+    """Return the bodies that both networks saw, and the rest; all and none where too few of them make a column."""
+    both = [body for body in found if len(body.witnesses) > 1]
+    if len(both) < LEAST_COLUMN:
+        return list(found), []
+    return both, [body for body in found if len(body.witnesses) == 1]
 
 
 def alone(detections: Sequence[Detection]) -> tuple[Body, ...]:
@@ -198,22 +209,22 @@ def shared_out(
 
 
 def fused(body: Body, detection: Detection, beside: np.ndarray) -> Body:
-    """Average both probabilities where the two agree on one body; else the U-Net's outline stands.
+    """Average both probabilities where the two agree on one body; else the detection's outline stands.
 
-    beside: the U-Net's probability where it sees no body. A detection may claim what lies there, but nothing of the
-    bodies next to it: the mean of both counts, not what both are sure of.
+    The Mask R-CNN has learned what one body is, the U-Net only what is body. beside: the U-Net's probability where it
+    sees none. A detection may claim what lies there, but nothing of the bodies next to it: the mean of both counts,
+    not what both are sure of.
     """
-    both = (body.mask | detection.mask).sum()
-    if (body.mask & detection.mask).sum() < AGREES * both:
-        return body
     free = (body.soft > 0) | (beside > 0)
-    soft = (body.soft + beside + detection.soft) / 2 * free * (detection.soft > 0)
+    soft = detection.soft * free
+    if (body.mask & detection.mask).sum() >= AGREES * (body.mask | detection.mask).sum():
+        soft = (body.soft + beside + detection.soft) / 2 * free * (detection.soft > 0)
     return Body(soft, (body.score + detection.score) / 2, ("unet", "detector"))
 
 
 def fits_column(candidate: Body, others: Sequence[Body]) -> bool:
     """Whether a body that only one of both saw lies on the column of the others, and is as large as they are."""
-    if len(others) < 3 or not candidate.mask.any():
+    if len(others) < LEAST_COLUMN or not candidate.mask.any():
         return False
     height = float(np.median([other.size for other in others]))
     alike = SIZE_RANGE[0] * height <= candidate.size <= SIZE_RANGE[1] * height

@@ -63,7 +63,7 @@ class Networks:
         return replace(self, system=system)
 
     def look(self, pixels: np.ndarray, scale: float, *, fine: bool) -> Column:
-        """Return what is seen on a grid. fine: on the grid of the answer; the ensemble's Mask R-CNN looks there only.
+        """Return what is seen on a grid. fine: on the grid of the answer; all look at it twice there.
 
         pixels: (rows, columns) of the grid, whose pixels are `scale` native ones.
         """
@@ -74,7 +74,7 @@ class Networks:
                 # Left and right mean the same to the networks: they are asked twice, and the mean is steadier.
                 prob = (prob + self._probabilities(pixels[:, ::-1])[:, :, ::-1]) / 2
         detections: list[Detection] = []
-        if self.detector is not None and (self.system == "detector" or (self.system == "ensemble" and fine)):
+        if self.detector is not None and self.system != "unet":
             detections = detections_in(pixels, self.detector, self.patch)
             if fine:
                 mirrored = detections_in(np.ascontiguousarray(pixels[:, ::-1]), self.detector, self.patch)
@@ -82,7 +82,7 @@ class Networks:
         body, core, c2, s1, front = prob
         of = {kind: [one for one in detections if one.kind == kind] for kind in ("vertebra", "C2", "S1")}
         bodies = alone(of["vertebra"]) if self.system == "detector" else ensemble(body, core, of["vertebra"])
-        joined = self.system == "ensemble" and self.detector is not None and fine
+        joined = self.system == "ensemble" and self.detector is not None
         ends = []
         for soft, kind, above in ((c2, "C2", True), (s1, "S1", False)):
             found = reference(soft, bodies, () if joined else of[kind], above=above)

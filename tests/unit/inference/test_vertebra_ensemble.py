@@ -15,6 +15,7 @@ from dicom_ai.inference.vertebra_ensemble import (
     pieces,
     reference,
     without_specks,
+    witnessed,
 )
 
 SHAPE = (300, 100)
@@ -92,8 +93,29 @@ def test_a_detection_claims_what_the_unet_nearly_sees_and_nothing_of_another_bod
     assert not joined.mask[96, 40]  # nothing of the U-Net's, so it may be another body
 
 
-def test_a_detection_elsewhere_leaves_the_outline_of_the_unet():
-    assert fused(body(60), Detection("vertebra", 0.7, box(80)), NOTHING).witnesses == ("unet",)
+def test_where_both_disagree_the_outline_of_the_detection_stands():
+    half = fused(body(60), Detection("vertebra", 0.7, box(60, height=70)), NOTHING)
+    both = fused(body(60), Detection("vertebra", 0.7, box(60, height=70)), box(90, height=70, value=0.2))
+
+    assert (int(half.mask.sum()), int(both.mask.sum())) == (900, 2100)  # what the U-Net gives to other bodies is theirs
+    assert both.witnesses == ("unet", "detector")
+
+
+def test_what_the_unet_alone_saw_is_kept_only_in_the_column_of_what_both_saw():
+    seen = [Detection("vertebra", 0.9, box(top)) for top in (20, 60, 140, 180)]
+    stray = np.maximum(column((20, 60, 140, 180)), box(100, left=52))
+    its_core = np.maximum(cores((20, 60, 140, 180)), box(106, height=18, left=58, width=18))
+
+    assert len(ensemble(stray, its_core, seen)) == 4
+    assert len(ensemble(stray, its_core, seen[:2])) == 5
+
+
+def test_too_few_bodies_that_both_saw_are_no_column():
+    both = [Body(box(top), 0.9, ("unet", "detector")) for top in (20, 60, 100)]
+    single = body(140)
+
+    assert [len(part) for part in witnessed([*both[:2], single])] == [3, 0]
+    assert [len(part) for part in witnessed([*both, single])] == [3, 1]
 
 
 def test_a_lone_detection_is_kept_in_a_gap_of_the_column():

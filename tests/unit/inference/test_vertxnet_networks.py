@@ -65,11 +65,14 @@ def test_without_a_detector_the_reference_of_the_unet_counts():
     assert Networks(Painted(), None, PATCH).look(FILM, 1.0, fine=True).c2.witnesses == ("unet",)
 
 
-def test_the_detector_is_spared_on_coarse_grids():
+@pytest.mark.parametrize(
+    ("system", "fine", "asked"), [("ensemble", False, 1), ("ensemble", True, 2), ("unet", True, 0)]
+)
+def test_the_detector_looks_once_on_coarse_grids_and_twice_on_the_fine_one(system, fine, asked):
     finder = Finder(*ALL)
-    Networks(Painted(), finder, PATCH).look(FILM, 1.0, fine=False)
+    Networks(Painted(), finder, PATCH, system).look(FILM, 1.0, fine=fine)
 
-    assert finder.asked == 0
+    assert finder.asked == asked
 
 
 def test_the_detector_alone_makes_a_column():
