@@ -8,12 +8,13 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 CONSTRAINTS := constraints/cpu.txt
 
-.PHONY: help demo test validate faults lint docs viewer axe clean
+.PHONY: help demo test validate faults lint docs pictures viewer axe clean
 help:
 	@sed -n 's/^# \(make .*\)/\1/p' Makefile
 # make validate  every kind of result before dciodvfy, dcentvfy, dsrdump, PixelMed, dcmqi and highdicom
 # make lint    formatting, style, types and import floors alone
 # make docs    generate the reference pages and the commented settings again
+# make pictures  take the pictures of the pages in docs/images anew (Chromium), or PICTURES="queue rules"
 # make faults  kill, fill, cut and delay the real processes: nothing may be lost (an hour, or FAULTS="--at-once 6"; root for the disks)
 # make clean   remove the environment and what the demo wrote
 
@@ -55,6 +56,9 @@ lint: $(VENV)/.dev
 
 docs: $(VENV)/.dev
 	$(BIN)/python -m tests.generate_docs
+
+pictures: $(VENV)/.dev
+	$(BIN)/python -m tests.page_pictures $(PICTURES)
 
 clean:
 	rm -rf $(VENV) demo-out
