@@ -74,9 +74,7 @@ def disagreement(here: Mapping[str, str], there: Sequence[Match], check: Check) 
     differing = [key for key in COMPARED if any(_differ(key, here.get(key, ""), match[key]) for match in there)]
     if differing and any(not _differ(key, here.get(key, ""), match[key]) for match in there for key in differing):
         return f"the study is there {len(there)} times, also with another {', '.join(differing)}"
-    return (
-        f"{', '.join(differing)} of the study {'is' if len(differing) == 1 else 'are'} other there" if differing else ""
-    )
+    return f"the study is there with another {', '.join(differing)}" if differing else ""
 
 
 def _keys(study_uid: str) -> dict[str, str]:

@@ -292,6 +292,11 @@ def counts(session: Session) -> Mapping[OutboxState, int]:
     return {OutboxState(state): number for state, number in session.execute(query)}
 
 
+def kept_back(session: Session) -> sa.ColumnElement[bool]:
+    """Return the condition that a pause or a hold keeps a delivery until a person lets it go."""
+    return sa.or_(pauses.holding(session), holds.holding())
+
+
 def _due(session: Session, at: float) -> sa.ColumnElement[bool]:
     study_is_open = sa.exists().where(
         ResultRow.id == OutboxRow.result_id,
@@ -299,8 +304,7 @@ def _due(session: Session, at: float) -> sa.ColumnElement[bool]:
         SeriesRow.revision != SeriesRow.routed_revision,
     )
     not_compared = sa.exists().where(ResultRow.id == OutboxRow.result_id, *versions.waiting_in(ResultRow.study_uid))
-    paused = pauses.holding(session)
-    free = sa.and_(~study_is_open, ~not_compared, ~paused, ~holds.holding())
+    free = sa.and_(~study_is_open, ~not_compared, ~kept_back(session))
     return sa.and_(one_of(OutboxRow.state, PENDING), OutboxRow.next_at <= at, free)
 
 

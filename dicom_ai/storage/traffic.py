@@ -21,13 +21,15 @@ NOT_THERE = (OutboxState.FAILED, OutboxState.REFUSED)
 
 @dataclass(frozen=True, slots=True)
 class Traffic:
-    """What goes to a destination. next_at: when something is tried next, None while nothing waits.
+    """What goes to a destination. held: of what waits, what a pause or a hold keeps until a person lets it go.
 
+    next_at: when something is tried next, None while nothing waits but what is held.
     not_there: objects that are not there and are not tried again. sent: arrived in the last LATELY_DAYS days.
     replaced: output -> objects of it in these days in whose place another form went there.
     """
 
     waiting: int
+    held: int
     next_at: float | None
     not_there: int
     sent: int
@@ -81,16 +83,18 @@ def of_destination(session: Session, name: str) -> Traffic:
             sa.select(OutboxRow.state, sa.func.count()).where(OutboxRow.destination == name).group_by(OutboxRow.state)
         ).all()
     )
-    pending = sa.select(sa.func.min(OutboxRow.next_at)).where(
-        OutboxRow.destination == name, OutboxRow.state.in_(PENDING)
-    )
+    pending = sa.and_(OutboxRow.destination == name, OutboxRow.state.in_(PENDING))
+    kept_back = outbox.kept_back(session)
+    held = sa.select(sa.func.count(OutboxRow.id)).where(pending, kept_back)
+    next_at = sa.select(sa.func.min(OutboxRow.next_at)).where(pending, ~kept_back)
     sent = sa.select(sa.func.count()).where(
         OutboxRow.destination == name, OutboxRow.state == OutboxState.SENT, OutboxRow.sent_at >= since
     )
     status = next((item for item in outbox.statuses(session) if item.name == name), None)
     return Traffic(
         waiting=sum(counted.get(state, 0) for state in PENDING),
-        next_at=session.scalar(pending),
+        held=session.scalar(held) or 0,
+        next_at=session.scalar(next_at),
         not_there=sum(counted.get(state, 0) for state in NOT_THERE),
         sent=session.scalar(sent) or 0,
         replaced=_replaced(session, name, since=since),

@@ -43,7 +43,10 @@ class WaitingJob:
 
 @dataclass(frozen=True, slots=True)
 class WaitingDelivery:
-    """An object on its way to a destination, or that did not get there. due_at: when it is tried next."""
+    """An object on its way to a destination, or that did not get there. due_at: when it is tried next.
+
+    held: a pause or a hold keeps it, whatever due_at says, until a person lets it go.
+    """
 
     id: int
     destination: str
@@ -54,6 +57,7 @@ class WaitingDelivery:
     queued_at: float
     due_at: float
     error: str
+    held: bool
 
 
 def open_jobs(session: Session, *, most: int) -> Sequence[WaitingJob]:
@@ -163,6 +167,9 @@ def _deliveries(
     most: int,
 ) -> Sequence[WaitingDelivery]:
     query = sa.select(OutboxRow, ResultRow).join(ResultRow, ResultRow.id == OutboxRow.result_id).where(which)
+    rows = session.execute(query.order_by(order).limit(most)).all()
+    held_ids = sa.select(OutboxRow.id).where(OutboxRow.id.in_([row.id for row, _ in rows]), outbox.kept_back(session))
+    held = set(session.scalars(held_ids))
     return tuple(
         WaitingDelivery(
             id=row.id,
@@ -174,8 +181,9 @@ def _deliveries(
             queued_at=row.queued_at,
             due_at=row.next_at,
             error=row.last_error,
+            held=row.id in held,
         )
-        for row, result in session.execute(query.order_by(order).limit(most))
+        for row, result in rows
     )
 
 

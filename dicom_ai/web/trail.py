@@ -57,7 +57,11 @@ def detail_text(event: AuditEvent) -> str:
     shown = {key: value for key, value in event.detail.items() if value not in (None, "")}
     if audit.STUDIES in shown:
         shown[audit.STUDIES] = len(str(shown[audit.STUDIES]).split())
-    return "; ".join(f"{key.replace('_', ' ')}: {value}" for key, value in shown.items())
+    return "; ".join(f"{key.replace('_', ' ')}: {_word(value)}" for key, value in shown.items())
+
+
+def _word(value: object) -> object:
+    return {True: "yes", False: "no"}[value] if isinstance(value, bool) else value
 
 
 def csv_of(database: Database, wanted: TrailSearch) -> Iterator[str]:

@@ -96,9 +96,9 @@ def test_a_study_the_archive_does_not_know_is_held(lab: Lab, running: Orthanc, k
 @pytest.mark.parametrize(
     ("attributes", "reason"),
     [
-        ({"PatientID": "OTHER"}, "PatientID of the study is other there"),
-        ({"PatientBirthDate": "19800101"}, "PatientBirthDate of the study is other there"),
-        ({"AccessionNumber": "A2", "PatientID": "OTHER"}, "PatientID, AccessionNumber of the study are other there"),
+        ({"PatientID": "OTHER"}, "the study is there with another PatientID"),
+        ({"PatientBirthDate": "19800101"}, "the study is there with another PatientBirthDate"),
+        ({"AccessionNumber": "A2", "PatientID": "OTHER"}, "the study is there with another PatientID, AccessionNumber"),
     ],
 )
 def test_a_study_the_archive_knows_otherwise_is_held(

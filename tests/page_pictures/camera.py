@@ -178,7 +178,9 @@ _SAY_INSTEAD = """([was, shown]) => {
 def camera(address: str, new_address: str, study_uid: str, shown_as: dict[str, str]) -> Iterator[Camera]:
     """Open the browser."""
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=need_program("chromium"), args=["--no-sandbox"])
+        browser = playwright.chromium.launch(
+            executable_path=need_program("chromium"), args=["--no-sandbox", f"--lang={LOCALE}"]
+        )
         yield Camera(browser, address, new_address, study_uid, shown_as)
         browser.close()
 

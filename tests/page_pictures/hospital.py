@@ -137,11 +137,11 @@ _NAMES = (
     "Tanaka^Ren",
 )
 
-_REASONS = (
+_JUDGED = (
     (Verdict.ACCEPTED, "", ""),
-    (Verdict.ACCEPTED, "", ""),
+    (Verdict.ACCEPTED, "", "C4"),
     (Verdict.CORRECTED, "the edge was redrawn at the osteophyte", "C4"),
-    (Verdict.ACCEPTED, "", ""),
+    (Verdict.ACCEPTED, "", "C3"),
     (Verdict.REJECTED, "swallowing artefact", "C3"),
 )
 
@@ -150,7 +150,7 @@ def fortnight() -> Iterator[Examination]:
     """Yield what came on the days before: what the charts, tables and comparisons are made of."""
     for number, name in enumerate(_NAMES):
         at = NIGHT - timedelta(days=13 - 12 * number / len(_NAMES), hours=13.2 + number % 5, minutes=7 * number % 60)
-        judged = _REASONS[number % len(_REASONS)] if number % 4 else None
+        judged = _JUDGED[number % len(_JUDGED)] if number % 4 else None
         station = "MR2" if number % 3 == 1 else "MR1"
         yield Examination(name, number, at, station, radius_mm=4.6 + 0.031 * (7 * number % 20), judged=judged)
 
@@ -169,7 +169,7 @@ def night() -> Iterator[Examination]:
     yield Examination("Brandt^Sören", 45, _at(22, 52), "MR2", case=Case.BREAKS)
     yield Examination("Yıldız^Elif", 46, _at(23, 36), case=Case.TWO_PATIENTS)
     yield Examination("Nguyen^Minh", 47, _at(0, 24), "MR2", case=Case.HEAD)
-    yield Examination("Svoboda^Jana", 48, _at(1, 9), case=Case.THIN, radius_mm=2.4)
+    yield Examination("Svoboda^Jana", 48, _at(1, 9), case=Case.THIN, radius_mm=1.7)
     yield Examination("Silva^Teresa", 49, _at(2, 2), "MR2", radius_mm=4.78)
     yield Examination("Ferrari^Luca", 50, _at(2, 58), "DX3", case=Case.RADIOGRAPH)
     yield Examination("Kaya^Deniz", 51, _at(3, 11), case=Case.COMING)

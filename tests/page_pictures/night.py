@@ -105,6 +105,7 @@ class Night:
             peer_address=address,
         )
         for number, dataset in enumerate(datasets):
+            self.at += 0.6
             path = f"received/{study_uid}/{dataset.SOPInstanceUID}.dcm"
             file = self.app.files.path(path)
             file.parent.mkdir(parents=True, exist_ok=True)
@@ -128,13 +129,17 @@ class Night:
             self._claim("gpu")
             return
         while job := self._claim("gpu"):
-            self.at += 8
+            self.at += 6 + job.id % 5
             analyse.run(self._analyst, job)
         self.at += self.app.patience.study_quiet_s
         self.write(lambda session: list(runs.begin_due_reports(session, self.app.patience)))
         while job := self._claim("io"):
             report.run(self._reporter, job)
         self.at += 4
+        self.deliver()
+
+    def deliver(self) -> None:
+        """Send what is due."""
         while turn := send.claim(self._sender, "sender", LEASE_S):
             send.run(self._sender, turn)
 
@@ -162,7 +167,7 @@ class Night:
             raise WorkerLost("spine-mr ended its process (killed by signal 9)")
         if examination.case in REAL:
             return analysis_task.do(task, ModelStore(self.app.models_folder, device="cpu", threads=1))
-        return analysis_task.do(task, OneModel(stand_in(task.model)))
+        return analysis_task.do(task, OneModel(stand_in(read_manifest(self.app.models_folder / task.model))))
 
     def _digest(self, model: str) -> str:
         return ",".join(sorted(one.sha256 for one in read_manifest(self.app.models_folder / model).weights))
@@ -284,7 +289,10 @@ def _changes(night: Night) -> Iterator[Happening]:
             rules.turn, "spine-radiograph", "on", author=ADMINISTRATOR, why="agreed with the trauma unit"
         ),
     )
-    yield hospital.NIGHT - timedelta(hours=5), lambda: [night.write(_verified, peer) for peer in hospital.PEERS]
+    for number, peer in enumerate(hospital.PEERS):
+        yield hospital.NIGHT - timedelta(hours=5, minutes=41 * number), partial(night.write, _verified, peer)
+    for minutes in range(50, 0, -2):
+        yield hospital.NIGHT - timedelta(minutes=minutes), night.deliver
     yield hospital.NIGHT - timedelta(minutes=2), lambda: night.write(accounts.token_used, "pacs-monitor")
     yield hospital.NIGHT - timedelta(days=1, hours=1), lambda: night.write(accounts.token_used, "statistics")
     stranger = Rejection("MR7", "10.20.4.17", "calling AE title or address is not a configured peer")

@@ -8,6 +8,8 @@ import numpy as np
 from dicom_ai.dicom.uids import new_uid
 from dicom_ai.domain.findings import Segment, Segmentation, Structure, StructureKind, VertebraLabel
 from dicom_ai.domain.image import SourceImage, Volume
+from dicom_ai.domain.model import ModelReference
+from dicom_ai.inference.manifest import Manifest
 from dicom_ai.inference.predictor import Progress
 from tests.predictors import BrightCord
 
@@ -15,14 +17,13 @@ BODIES = {"C3": (30.0, 2.0), "C4": (-2.0, -30.0)}
 """Level -> heights of its upper and lower endplate in the block, mm."""
 
 FRONT_MM, BACK_MM, HALF_WIDTH_MM = -14.0, -8.0, 8.0
-SHY = 0.97
 
 
-def stand_in(model: str) -> BrightCord:
+def stand_in(of: Manifest) -> BrightCord:
     """Return who looks in the place of a model."""
-    if model == "spine-mr":
-        return Bodies(model, measurements=("vertebrae",), vertebrae=tuple(_labels()))
-    return Shy(model) if model == "spinal-cord-2" else BrightCord(model)
+    if of.name == "spine-mr":
+        return Bodies(of.name, measurements=("vertebrae",), vertebrae=tuple(_labels()), of=of)
+    return (Shy if of.name == "spinal-cord-2" else StandIn)(of.name, of=of)
 
 
 def _labels() -> Iterator[VertebraLabel]:
@@ -35,7 +36,20 @@ def _labels() -> Iterator[VertebraLabel]:
 
 
 @dataclass(frozen=True)
-class Bodies(BrightCord):
+class StandIn(BrightCord):
+    """Sees the cord, and says that it is the model in whose place it looks."""
+
+    of: Manifest | None = None
+
+    @property
+    def reference(self) -> ModelReference:
+        """The version of the model."""
+        assert self.of is not None
+        return ModelReference(self.name, self.of.version, self.of.family, self.of.weights[0].sha256)
+
+
+@dataclass(frozen=True)
+class Bodies(StandIn):
     """Sees two vertebral bodies in front of the cord."""
 
     def predict(self, image: SourceImage, *, progress: Progress | None = None) -> Segmentation:
@@ -56,11 +70,12 @@ class Bodies(BrightCord):
 
 
 @dataclass(frozen=True)
-class Shy(BrightCord):
-    """Says of every voxel a little less cord than there is."""
+class Shy(StandIn):
+    """Says of every voxel a little less cord than there is, of one study more so than of another."""
 
     def predict(self, image: SourceImage, *, progress: Progress | None = None) -> Segmentation:
         """Segment what was made darker."""
         assert isinstance(image.image, Volume)
-        darker = replace(image.image, voxels=image.image.voxels * SHY)
+        share = 0.955 + 0.005 * (int(image.image.voxels.sum()) % 10)
+        darker = replace(image.image, voxels=image.image.voxels * share)
         return super().predict(replace(image, image=darker), progress=progress)

@@ -36,7 +36,7 @@ _IDENTITY = FormField(
     "check_identity",
     "Before sending, patient and study must be",
     "choice",
-    "A result whose patient or study is other there is held until a person decides.",
+    "Where it has another patient or study, the result is held until a person decides.",
     choices=(
         (Check.REQUIRED, "known there, as here"),
         (Check.IF_KNOWN, "as here, where they are known"),

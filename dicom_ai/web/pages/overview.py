@@ -10,6 +10,7 @@ from dicom_ai.domain.browsing import Search
 from dicom_ai.storage import alarms, browse, holds, outbox, pauses, rules, signs, studies, worklist
 from dicom_ai.storage.database import Session, now
 from dicom_ai.storage.disk import disk_of
+from dicom_ai.web.rendering import amount
 from dicom_ai.web.visit import Visiting
 
 MOST = 8
@@ -55,12 +56,15 @@ def needs_of(app: App, session: Session) -> Iterator[Need]:
         if alarm.condition != "disk":
             tone = "bad" if alarm.level > alarms.Level.WARNING else "warn"
             yield Need(tone, alarm.text, f"alarm {alarm.name}", "", "")
-    failed = len(worklist.failed_jobs(session, most=1000)) + len(worklist.failed_deliveries(session, most=1000))
-    if failed:
-        yield Need("bad", "Failures", f"{failed} jobs or deliveries failed and are not tried again.", "/queue", "Look")
+    broken, lost = worklist.failed_jobs(session, most=1000), worklist.failed_deliveries(session, most=1000)
+    if broken or lost:
+        told = [f"{amount(len(broken), 'analysis or report', 'analyses or reports')} failed"] if broken else []
+        told += [f"{amount(len(lost), 'result')} did not arrive"] if lost else []
+        yield Need("bad", "Failures", f"{' and '.join(told)}; nothing is tried again by itself.", "/queue", "Look")
     held = [item for item in holds.open_now(session) if item.blocks]
     if held:
-        yield Need("warn", "Held", f"{len(held)} doubts hold results until a person decides.", "/queue", "Decide")
+        text = f"Results of {amount(len({item.study_uid for item in held}), 'study', 'studies')} wait for a decision."
+        yield Need("warn", "Held", text, "/queue", "Decide")
     for item in pauses.all_of(session):
-        text = f"by {item.who}{f': {item.why}' if item.why else ''}; {item.held} deliveries held"
+        text = f"by {item.who}{f': {item.why}' if item.why else ''}; {amount(item.held, 'delivery', 'deliveries')} held"
         yield Need("warn", f"Paused: {item.text}", text, "/queue", "Resume")

@@ -7,7 +7,7 @@ from starlette.responses import Response
 
 from dicom_ai.errors import ConfigError
 from dicom_ai.storage import browse, holds, pauses, worklist
-from dicom_ai.storage.holds import Decision
+from dicom_ai.storage.holds import Decision, Hold, HoldKind
 from dicom_ai.storage.pauses import PauseKind, Subject
 from dicom_ai.web.reasons import plain
 from dicom_ai.web.visit import Visit, Visiting
@@ -16,6 +16,28 @@ MOST = 100
 """Lines of each list."""
 
 Why = Annotated[str, Form(max_length=500)]
+
+DOUBTS = {
+    HoldKind.CORRECTION: "patient or study were corrected",
+    HoldKind.CONFLICT: "two images have the same UID",
+    HoldKind.PATIENTS: "two patients in one study",
+    HoldKind.DESTINATION: "another patient or study",
+    HoldKind.VERSIONS: "many reports of one study",
+    HoldKind.FINDING: "numbers in doubt",
+}
+"""What is in doubt, in few words."""
+
+CHOICES = {
+    Decision.RELEASE: ("Send it", "What is held goes to its destinations as it is."),
+    Decision.DISCARD: ("Never send it", "What is held is not sent, now or later. It stays in the node."),
+    Decision.SEEN: ("Seen", "The notice leaves this list. Nothing else happens."),
+    Decision.FIRST: ("The first counts", "What came first is analysed and reported; what came later is put aside."),
+    Decision.NEWEST: (
+        "The newest counts",
+        "What came last is analysed and reported; what came before is put aside, and results of it are withdrawn.",
+    ),
+}
+"""What a person may say of a doubt: the button, and what comes of it."""
 
 
 def show(visit: Visiting) -> Response:
@@ -33,7 +55,8 @@ def show(visit: Visiting) -> Response:
         paused = pauses.all_of(session)
     visit.viewed_many(sorted(uids))
     names = list(visit.app.destinations)
-    return visit.page("queue.html", **lists, studies=studies, pauses=paused, destinations=names, plain=plain, most=MOST)  # type: ignore[arg-type]
+    words = {"plain": plain, "doubts": DOUBTS, "choices": _choices}
+    return visit.page("queue.html", **lists, **words, studies=studies, pauses=paused, destinations=names, most=MOST)  # type: ignore[arg-type]
 
 
 def job(
@@ -111,3 +134,8 @@ def _subject(visit: Visit, kind: PauseKind, name: str) -> Subject:
     if kind is PauseKind.DESTINATION and name not in visit.app.destinations:
         raise ConfigError(f"there is no destination {name!r}")
     return Subject(kind, "" if kind is PauseKind.ALL else name)
+
+
+def _choices(hold: Hold) -> list[tuple[str, str, str]]:
+    """Return what a person may say of a hold: the decision, the button, and what comes of it; the mildest first."""
+    return [(word, *CHOICES[Decision(word)]) for word in sorted(hold.decisions, key=[*CHOICES].index)]

@@ -180,7 +180,7 @@ def test_the_file_is_rolled_back_to_with_one_button(node: App, administrator: Br
     shown = administrator.get("/destinations").text
     administrator.post("/destinations/roll-back", {"version": "0", "seen": "2"})
 
-    assert "The settings file says otherwise" in shown
+    assert "The settings file differs from this list." in shown
     assert "destination archive removed" in shown
     assert known(node) == ["pacs"]
 

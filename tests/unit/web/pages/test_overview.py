@@ -12,7 +12,7 @@ def test_a_failure_comes_first(own_study: App) -> None:
 
     text = Browser(create(own_study)).log_in("viewer").get("/").text
 
-    assert text.index("4 jobs or deliveries failed") < text.index("Receiving")
+    assert text.index("4 results did not arrive; nothing is tried again by itself.") < text.index("Receiving")
 
 
 def test_the_month_of_a_judgement_is_shown_by_scanner(own_study: App) -> None:

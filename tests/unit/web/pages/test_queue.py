@@ -8,7 +8,7 @@ from dicom_ai.storage.holds import HoldKind, NewHold
 from dicom_ai.storage.outbox import OutboxState
 from dicom_ai.storage.tables import JobRow, OutboxRow
 from dicom_ai.web.application import create
-from dicom_ai.web.pages.queue import plain
+from dicom_ai.web.pages.queue import CHOICES, DOUBTS, plain
 from tests.unit.pipeline.lab import STUDY
 from tests.unit.web.browser import Browser
 
@@ -95,6 +95,28 @@ def test_a_pause_is_seen_and_ends(own_study: App, operator: Browser) -> None:
 
 def test_a_destination_that_is_not_there_cannot_be_paused(operator: Browser) -> None:
     assert operator.post("/queue/pause", {"kind": "destination", "name": "nowhere"}).status_code == 422
+
+
+def test_what_is_held_says_why_and_what_each_answer_does_and_no_time_of_a_try(
+    own_study: App, operator: Browser
+) -> None:
+    with own_study.database.write() as session:
+        holds.hold(session, NewHold(HoldKind.FINDING, STUDY, "the area is outside physiology"), who="test")
+
+    text = operator.get("/queue").text
+    destination = operator.get("/destinations/one?name=pacs").text
+
+    assert text.index("numbers in doubt") < text.index("Send it …") < text.index("Never send it …")
+    assert "What is held is not sent, now or later." in text
+    assert text.count("when a person lets it go") == 4
+    assert '<span class="state waiting">waiting</span>' not in text
+    assert "4 held for a person" in destination
+
+
+@pytest.mark.parametrize("kind", HoldKind)
+def test_every_doubt_and_every_answer_has_words(kind: HoldKind) -> None:
+    assert DOUBTS[kind]
+    assert holds.DECISIONS[kind] <= CHOICES.keys()
 
 
 def test_a_held_result_is_released_with_a_reason(own_study: App, operator: Browser) -> None:

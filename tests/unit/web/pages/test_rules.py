@@ -98,7 +98,7 @@ def test_a_rule_that_names_no_destination_says_that_its_results_go_to_every_one(
         rules.save(session, {"rule": [text]}, author="seed", note="")
 
     assert "Results of neck are sent from then on, to pacs" in administrator.get("/rules/turn?name=neck").text
-    assert "<td>all: pacs " in administrator.get("/rules").text
+    assert '<td>all: <span class="name">pacs</span>' in administrator.get("/rules").text
 
 
 def test_on_a_node_without_destinations_a_rule_says_that_nobody_gets_its_results(

@@ -71,7 +71,7 @@ def test_a_study_tells_what_happened_to_it_in_order(looking: Browser) -> None:
 def test_a_study_tells_which_rule_took_which_series(looking: Browser) -> None:
     text = looking.get(f"/studies/{STUDY}").text
 
-    assert '<span class="state good">taken</span> by <strong>cord</strong>' in text
+    assert '<span class="state good">taken</span> by <strong class="name">cord</strong>' in text
 
 
 def test_a_thumbnail_is_a_picture_of_the_series(looking: Browser) -> None:
