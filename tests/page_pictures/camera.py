@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 from PIL import Image
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
@@ -17,12 +18,12 @@ from tests.acceptance.browsing import signed_in
 from tests.page_pictures.hospital import ADMINISTRATOR
 from tests.peers import need_program
 
-WIDTH_PX, LONGEST_PX = 1280, 1400
-COLORS = 128
-LARGEST_BYTES = 70_000
+WIDTH_PX, LONGEST_PX = 1280, 1180
+COLORS = 48
+LEAST_PX = 420
 SCHEMES = ("light", "dark")
-LOCALE = "en-CA"
-"""Of the browser: it writes days as the pages do."""
+GREYS = 18
+"""Of a picture that shows an image of a scanner."""
 
 Steps = Callable[[Page], None]
 
@@ -35,7 +36,8 @@ def nothing(page: Page) -> None:
 class Picture:
     """One picture. account: "" before log-in. path: may hold {study}, the UID of the study that is shown.
 
-    is_new: of a node that was never started before. tall_px: where the picture ends, at the latest.
+    is_new: of a node that was never started before. tall_px: where the picture ends, at the latest. has_noise: it shows
+    an image of a scanner.
     """
 
     path: str
@@ -43,6 +45,7 @@ class Picture:
     account: str = ADMINISTRATOR
     tall_px: int = LONGEST_PX
     is_new: bool = False
+    has_noise: bool = False
 
 
 def new_token(page: Page) -> None:
@@ -105,14 +108,14 @@ def changed_toml(page: Page) -> None:
 
 
 PICTURES = {
-    "audit": Picture("audit", tall_px=1000),  # first, so that it does not tell of the taking of the others
+    "audit": Picture("audit", tall_px=900),  # first, so that it does not tell of the taking of the others
     "first-start": Picture("first-start", account="", is_new=True),
     "login": Picture("login", account=""),
     "overview": Picture(""),
-    "studies": Picture("studies", tall_px=1150),
-    "study": Picture("studies/{study}", tall_px=1300),
-    "result": Picture("studies/{study}/runs/1?seg=1", tall_px=1280),
-    "queue": Picture("queue"),
+    "studies": Picture("studies", tall_px=1000),
+    "study": Picture("studies/{study}"),
+    "result": Picture("studies/{study}/runs/1?seg=1", tall_px=1000, has_noise=True),
+    "queue": Picture("queue", tall_px=1560),
     "judgements": Picture("judgements?month=2026-03"),
     "rules": Picture("rules"),
     "rules-edit": Picture("rules/edit", written_rule),
@@ -150,11 +153,7 @@ class Camera:
         picture = PICTURES[name]
         address = self.new_address if picture.is_new else self.address
         account = picture.account
-        context = (
-            signed_in(self.browser, address, account, locale=LOCALE)
-            if account
-            else self.browser.new_context(locale=LOCALE)
-        )
+        context = signed_in(self.browser, address, account) if account else self.browser.new_context()
         page = context.new_page()
         page.set_viewport_size({"width": WIDTH_PX, "height": 900})
         page.goto(address + picture.path.format(study=self.study_uid))
@@ -164,7 +163,8 @@ class Camera:
             page.evaluate(_SAY_INSTEAD, [was, shown])
         for scheme in SCHEMES:
             page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
-            save(_shot(page, picture.tall_px), out / f"page-{name}-{scheme}.png")
+            shot = _shot(page, picture.tall_px)
+            save(shot, out / f"page-{name}-{scheme}.png", has_noise=picture.has_noise)
         context.close()
 
 
@@ -178,9 +178,7 @@ _SAY_INSTEAD = """([was, shown]) => {
 def camera(address: str, new_address: str, study_uid: str, shown_as: dict[str, str]) -> Iterator[Camera]:
     """Open the browser."""
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=need_program("chromium"), args=["--no-sandbox", f"--lang={LOCALE}"]
-        )
+        browser = playwright.chromium.launch(executable_path=need_program("chromium"), args=["--no-sandbox"])
         yield Camera(browser, address, new_address, study_uid, shown_as)
         browser.close()
 
@@ -190,18 +188,30 @@ def study_of(session: Session, patient: str) -> str:
     return browse.search(session, Search(patient=patient)).studies[0].study_uid
 
 
-def save(png: bytes, path: Path) -> None:
-    """Keep a picture with as many colours as a small file has room for."""
+def save(png: bytes, path: Path, *, has_noise: bool) -> None:
+    """Keep a picture as a small file: with few colours, of which a page has not many more."""
     picture = Image.open(io.BytesIO(png)).convert("RGB")
-    for colors in (COLORS, COLORS // 2, COLORS // 4):
-        reduced = picture.quantize(colors, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
-        reduced.save(path, optimize=True)
-        if path.stat().st_size <= LARGEST_BYTES:
-            break
+    if has_noise:
+        picture = _with_few_greys(
+            picture.resize([round(0.75 * side) for side in picture.size], Image.Resampling.LANCZOS)
+        )
+    colors = 2 * COLORS if has_noise else COLORS
+    picture.quantize(colors, dither=Image.Dither.NONE).save(path, optimize=True)
+
+
+def _with_few_greys(picture: Image.Image) -> Image.Image:
+    """Return a picture whose noise, which is grey, takes no colour from the rest."""
+    pixels = np.array(picture)
+    is_grey = np.ptp(pixels, axis=2) <= 2
+    step = 255 / (GREYS - 1)
+    pixels[is_grey] = np.rint(np.rint(pixels[is_grey] / step) * step).astype(np.uint8)
+    return Image.fromarray(pixels)
 
 
 def _shot(page: Page, tall_px: int) -> bytes:
+    page.set_viewport_size({"width": WIDTH_PX, "height": LEAST_PX})  # a page is as tall as its window at least
     height = min(tall_px, int(page.evaluate("document.body.scrollHeight")))
     page.set_viewport_size({"width": WIDTH_PX, "height": height})
+    page.evaluate("scrollTo(0, 0)")
     page.wait_for_timeout(300)
     return page.screenshot()

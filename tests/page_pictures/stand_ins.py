@@ -76,6 +76,6 @@ class Shy(StandIn):
     def predict(self, image: SourceImage, *, progress: Progress | None = None) -> Segmentation:
         """Segment what was made darker."""
         assert isinstance(image.image, Volume)
-        share = 0.955 + 0.005 * (int(image.image.voxels.sum()) % 10)
+        share = 0.955 + 0.005 * (int(image.image.voxels.sum()) // len(image.image.voxels[0]) % 10)
         darker = replace(image.image, voxels=image.image.voxels * share)
         return super().predict(replace(image, image=darker), progress=progress)

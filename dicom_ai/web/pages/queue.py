@@ -138,4 +138,4 @@ def _subject(visit: Visit, kind: PauseKind, name: str) -> Subject:
 
 def _choices(hold: Hold) -> list[tuple[str, str, str]]:
     """Return what a person may say of a hold: the decision, the button, and what comes of it; the mildest first."""
-    return [(word, *CHOICES[Decision(word)]) for word in sorted(hold.decisions, key=[*CHOICES].index)]
+    return [(answer.value, *words) for answer, words in CHOICES.items() if answer in hold.decisions]
