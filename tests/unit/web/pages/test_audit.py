@@ -10,7 +10,7 @@ from dicom_ai.domain.trail import TrailSearch
 from dicom_ai.storage import audit
 from dicom_ai.storage.tables import AuditRow
 from dicom_ai.web.application import create
-from dicom_ai.web.trail import AT_ONCE, csv_of
+from dicom_ai.web.trail import AT_ONCE, csv_of, detail_text
 from tests.unit.pipeline.lab import STUDY
 from tests.unit.web.browser import Browser
 
@@ -126,3 +126,9 @@ def test_a_malformed_search_is_refused(administrator: Browser, query: str) -> No
 def test_the_trail_is_for_administrators(operator: Browser, path: str) -> None:
     assert operator.get(path).status_code == 403
     assert "/audit" not in operator.get("/").text
+
+
+def test_what_worked_is_said_in_words() -> None:
+    event = audit.AuditEvent(1, 0.0, "anna", "destination tried", "destination pacs", {"worked": True, "objects": 1})
+
+    assert detail_text(event) == "worked: yes; objects: 1"
