@@ -19,7 +19,7 @@ from tests.page_pictures.hospital import ADMINISTRATOR
 from tests.peers import need_program
 
 WIDTH_PX, LONGEST_PX = 1280, 1180
-COLORS = 48
+COLORS = 56
 LEAST_PX = 420
 SCHEMES = ("light", "dark")
 GREYS = 18
@@ -189,20 +189,35 @@ def study_of(session: Session, patient: str) -> str:
 
 
 def save(png: bytes, path: Path, *, has_noise: bool) -> None:
-    """Keep a picture as a small file: with few colours, of which a page has not many more."""
+    """Keep a picture as a small file of few colours."""
     picture = Image.open(io.BytesIO(png)).convert("RGB")
     if has_noise:
         picture = _with_few_greys(
             picture.resize([round(0.75 * side) for side in picture.size], Image.Resampling.LANCZOS)
         )
-    colors = 2 * COLORS if has_noise else COLORS
-    picture.quantize(colors, dither=Image.Dither.NONE).save(path, optimize=True)
+    _with_few_colors(picture, 2 * COLORS if has_noise else COLORS).save(path, optimize=True)
+
+
+def _with_few_colors(picture: Image.Image, most: int) -> Image.Image:
+    """Return a picture with its most frequent colours, which are those of the style sheet, and some for all others."""
+    flat = np.asarray(picture).reshape(-1, 3)
+    seen, places, counts = np.unique(flat, axis=0, return_inverse=True, return_counts=True)
+    by_count = np.argsort(-counts, kind="stable")
+    frequent, others = seen[by_count[: most // 2]], by_count[most // 2 :]
+    if len(others):
+        rare = Image.fromarray(flat[np.isin(places.ravel(), others)][None])
+        reduced = rare.quantize(most // 2, method=Image.Quantize.MAXCOVERAGE).getpalette() or []
+        frequent = np.concatenate([frequent, np.array(reduced).reshape(-1, 3)[: most // 2]])
+    nearest = np.argmin(((seen[:, None, :].astype(int) - frequent) ** 2).sum(axis=2), axis=1)
+    found = Image.fromarray(nearest[places.ravel()].astype(np.uint8).reshape(picture.height, picture.width), "P")
+    found.putpalette(frequent.astype(np.uint8).tobytes())
+    return found
 
 
 def _with_few_greys(picture: Image.Image) -> Image.Image:
     """Return a picture whose noise, which is grey, takes no colour from the rest."""
     pixels = np.array(picture)
-    is_grey = np.ptp(pixels, axis=2) <= 2
+    is_grey = np.ptp(pixels, axis=2) == 0
     step = 255 / (GREYS - 1)
     pixels[is_grey] = np.rint(np.rint(pixels[is_grey] / step) * step).astype(np.uint8)
     return Image.fromarray(pixels)

@@ -10,6 +10,7 @@ from dicom_ai.domain.browsing import Search
 from dicom_ai.storage import alarms, browse, holds, outbox, pauses, rules, signs, studies, worklist
 from dicom_ai.storage.database import Session, now
 from dicom_ai.storage.disk import disk_of
+from dicom_ai.web.reasons import plain
 from dicom_ai.web.rendering import amount
 from dicom_ai.web.visit import Visiting
 
@@ -44,7 +45,7 @@ def show(visit: Visiting) -> Response:
             "last": browse.search(session, Search(), most=MOST).studies,
         }
     visit.viewed_many([study.study_uid for study in values["last"]])  # type: ignore[attr-defined]
-    return visit.page("overview.html", disk=disk, **values)  # type: ignore[arg-type]
+    return visit.page("overview.html", disk=disk, plain=plain, **values)  # type: ignore[arg-type]
 
 
 def needs_of(app: App, session: Session) -> Iterator[Need]:
