@@ -118,6 +118,7 @@ def _train_part(part: str, size: str, request: TrainRequest, pack: Path, before:
     folder = request.out / DETECTOR if detector else request.out
     folder.mkdir(parents=True, exist_ok=True)
     settings = {"net": size, "batch": recipe.batch, "seed": recipe.seed, "before": list(before)}
+    settings |= _trained_before(request.weights, part)
     (folder / SETTINGS).write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
     run = train_detector if detector else train_unet
     training = run(recipe, config, request.out, weights=request.weights)
@@ -141,6 +142,13 @@ def _films_before(weights: Path | None, held_out: frozenset[str]) -> list[str]:
     if overlap := sorted(held_out.intersection(films)):
         raise ConfigError(f"{weights}: these weights have seen {', '.join(overlap)}, which are to be held out")
     return films
+
+
+def _trained_before(weights: Path | None, part: str) -> dict[str, float]:
+    """Return the steps and hours that the weights to start from have had."""
+    path = None if weights is None else weights / vertxnet_card.TRAINING_FILE
+    facts = json.loads(path.read_text(encoding="utf-8")).get(part) if path and path.is_file() else None
+    return {"steps_before": facts["steps"], "hours_before": facts["hours"]} if facts else {}
 
 
 def seen_films(folder: Path) -> frozenset[str]:
@@ -204,8 +212,8 @@ def _facts(out: Path) -> dict[str, Any]:
     settings: dict[str, Any] = json.loads((out / SETTINGS).read_text(encoding="utf-8"))
     stored = torch.load(out / loop.CHECKPOINT, weights_only=True, map_location="cpu")
     return settings | {
-        "steps": stored["step"],
-        "hours": round(stored["hours"], 2),
+        "steps": stored["step"] + settings.get("steps_before", 0),
+        "hours": round(stored["hours"] + settings.get("hours_before", 0.0), 2),
         "threads": stored["loop"]["threads"],
     }
 

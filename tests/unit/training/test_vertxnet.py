@@ -203,6 +203,17 @@ def test_both_networks_are_trained_one_after_the_other(trained, tmp_path):
     assert json.loads((tmp_path / vertxnet.SETTINGS).read_text())["before"] == []
 
 
+def test_weights_that_go_on_from_others_count_their_steps_too(models, trained, tmp_path):
+    (tmp_path / vertxnet.PACK).write_bytes((trained / vertxnet.PACK).read_bytes())
+    request = TrainRequest(
+        tmp_path, tmp_path, "compact-unet", 1, threads=1, workers=0, weights=models / "spine-xray", held_out=frozenset()
+    )
+    vertxnet.train(request, say=lambda line: None)
+
+    before = json.loads((models / "spine-xray" / "training.json").read_text())["unet"]["steps"]
+    assert vertxnet._facts(tmp_path)["steps"] == before + 1
+
+
 def test_without_a_real_lateral_film_the_second_variant_trains_on_formulas(tmp_path, monkeypatch):
     monkeypatch.setattr(vertxnet, "PHANTOMS", 1)
     monkeypatch.setattr(vertxnet, "read_films", lambda folder: [film(), Film("ap_01", "", film().pixels)])
