@@ -73,7 +73,7 @@ def dice_only(scores: list[Tensor], target: Tensor) -> Tensor:
 
 
 VARIANTS = (
-    Variant("soft target, cross entropy + Dice, any contrast"),
+    Variant("as shipped: soft target, cross entropy + Dice, any contrast"),
     Variant("soft target, wing + Dice, any contrast", wing_and_dice),
     Variant("soft target, wing, any contrast", wing_only),
     Variant("soft target, Dice, any contrast", dice_only),

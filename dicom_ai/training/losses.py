@@ -7,9 +7,6 @@ from torch import Tensor
 THETA, OMEGA, ALPHA, EPSILON = 0.5, 8.0, 2.1, 1.0
 """Parameters of the adaptive wing loss as arXiv 2310.15402 has them."""
 
-LEAST_AREA_PX = 15
-"""Cord in a slice from which its area is compared, in voxels."""
-
 
 def adaptive_wing(prediction: Tensor, target: Tensor) -> Tensor:
     """Return the adaptive wing loss of each voxel (Wang et al., ICCV 2019), without its weighting mask.
@@ -60,19 +57,6 @@ def entropy_and_dice(scores: list[Tensor], target: Tensor) -> Tensor:
         entropy = F.binary_cross_entropy_with_logits(logits.float(), wanted.clamp(0, 1), reduction="sum")
         entropy = entropy / (wanted.sum() + 0.002 * wanted.numel())
         total = total + 0.5**level * (entropy + 0.5 * soft_dice(torch.sigmoid(logits.float()), wanted).mean())
-    return total
-
-
-def entropy_dice_and_area(scores: list[Tensor], target: Tensor) -> Tensor:
-    """Return entropy_and_dice() plus how far each slice's area is off, as a share of it, in slices that show a cord.
-
-    The area is what is measured: voxels may be wrong where others are wrong the other way.
-    """
-    total = entropy_and_dice(scores, target)
-    found, wanted = torch.sigmoid(scores[0].float()).sum((1, 3, 4)), target.sum((1, 3, 4))
-    shown = wanted > LEAST_AREA_PX
-    if shown.any():
-        total = total + ((found - wanted).abs() / (wanted + 10))[shown].mean()
     return total
 
 

@@ -26,7 +26,7 @@ from dicom_ai.training.data.cases import read_header, read_pack, write_pack
 from dicom_ai.training.data.cord_cases import HELD_OUT_PEOPLE, cord_cases
 from dicom_ai.training.data.cord_synthesis import Bank, SynthesisConfig, make_sample
 from dicom_ai.training.export import write_onnx
-from dicom_ai.training.losses import entropy_dice_and_area
+from dicom_ai.training.losses import entropy_and_dice
 from dicom_ai.training.recipes import EvaluateRequest, Fold, Report, Say, TrainRequest
 
 MODEL = "spinal-cord"
@@ -34,7 +34,7 @@ CONFIGS = tuple(NETS)
 STEPS = 28_000
 """About as many as the shipped weights have had, in several runs."""
 ABLATION_STEPS = 800
-LEARNING_RATE, AVERAGE, LOSS = 1e-3, 0.998, entropy_dice_and_area
+LEARNING_RATE, AVERAGE, LOSS = 1e-3, 0.998, entropy_and_dice
 PACK, SETTINGS, HISTORY = "cord_cases.npz", "recipe.json", "history.json"
 
 

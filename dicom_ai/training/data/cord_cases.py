@@ -14,9 +14,7 @@ import scipy.ndimage as ndi
 from scipy.cluster.vq import kmeans2
 
 from dicom_ai.imaging.neck_phantom import neck_phantom, random_shape, sagittal_grid
-from dicom_ai.imaging.neck_tissues import Tissue
 from dicom_ai.training.data.cases import Case
-from dicom_ai.training.data.cord_shapes import beneath_canal, grey_matter
 
 PAM50 = "PAM50 (De Leener 2018), distributed with the Spinal Cord Toolbox; PAM50_small_t2 MIT"
 SPINE_GENERIC = "spine-generic by way of ivadomed (CC BY 4.0)"
@@ -69,8 +67,7 @@ def template_case(folder: Path) -> Case:
     tissue = clustered(t2, TEXTURES)
     tissue[read_axial(folder / "PAM50_spine.nii.gz")[0] > 0.5] = TEXTURES
     tissue[canal] = TEXTURES + 1
-    shares = {"cord": _share(cord), "canal": _share(canal), "grey": _share(grey)}
-    arrays = {"tissue": beneath_canal(tissue, shares["canal"], fluid=TEXTURES + 1)} | shares
+    arrays = {"tissue": tissue, "cord": _share(cord), "canal": _share(canal), "grey": _share(grey)}
     return Case("pam50", "template", "labels", 0.5, PAM50, arrays)
 
 
@@ -124,8 +121,6 @@ def formula_case(
         "canal": np.rint(phantom.canal.voxels * 255).astype(np.uint8),
     }
     arrays = {key: np.ascontiguousarray(array.transpose(1, 2, 0)[::-1]) for key, array in turned.items()}
-    arrays["tissue"] = beneath_canal(arrays["tissue"], arrays["canal"], fluid=Tissue.CSF)
-    arrays["grey"] = grey_matter(arrays["cord"])
     return Case(f"formula_{seed:02d}", f"formula_{seed:02d}", "labels", 1.0, FORMULA, arrays)
 
 

@@ -26,8 +26,6 @@ from dicom_ai.training.data.scan import Sample, Scene, acquired
 LABELS = 32
 """Room for tissue values: those of the case below 16, invented surroundings from 16."""
 _SURROUNDINGS = 16
-LEAST_CONTRAST = 0.12
-"""Between fluid and cord, of the range of an image: below it there is nothing to find."""
 EXACT_SHARE = 0.65
 """Share of samples whose voxels lie on those of their case: not interpolated, borders stay as sharp as scanned."""
 
@@ -39,7 +37,6 @@ class SynthesisConfig:
     patch: voxels (slice, row, column). fine_mm, coarse_mm: voxel size of the fine and of the coarse pass.
     coarse_share: of samples at coarse_mm. weights: how often each group of cases is drawn, see Bank.
     realistic: share of invented images whose tissues are ordered as in a real contrast; the others are impossible ones.
-    near_fluid: share of images with bright fluid whose cord comes near it, as in real T2* and MT.
     contrast: only images like this row of neck_tissues.CONTRASTS; "" is any contrast, also impossible ones.
     """
 
@@ -48,7 +45,6 @@ class SynthesisConfig:
     coarse_mm: float = 2.0
     coarse_share: float = 0.3
     realistic: float = 0.85
-    near_fluid: float = 0.25
     contrast: str = ""
     weights: tuple[tuple[str, float], ...] = (
         ("template", 0.24),
@@ -297,7 +293,7 @@ def _contrast(case: Case, dice: Dice, config: SynthesisConfig) -> tuple[Tensor, 
     means = torch.from_numpy(dice.rng.random(LABELS)).float()
     spreads = torch.from_numpy(dice.rng.random(LABELS) * dice.uniform(0.02, 0.12)).float()
     csf, cord = dice.rng.random(2)
-    while abs(csf - cord) < LEAST_CONTRAST:
+    while abs(csf - cord) < 0.12:
         csf, cord = dice.rng.random(2)
     if dice.chance(config.realistic) or config.contrast:
         table = CONTRASTS[config.contrast or str(dice.rng.choice(list(CONTRASTS)))]
@@ -312,8 +308,6 @@ def _contrast(case: Case, dice: Dice, config: SynthesisConfig) -> tuple[Tensor, 
     if dice.chance(0.5):  # much of what surrounds a neck is air
         means[_SURROUNDINGS : _SURROUNDINGS + 3] *= 0.1
     means[LABELS - 2], means[LABELS - 1] = float(csf), float(cord)
-    if csf > cord + 0.25 and not config.contrast and dice.chance(config.near_fluid):
-        means[LABELS - 1] += dice.uniform(0, 0.75) * float(csf - cord - LEAST_CONTRAST)
     return means, spreads
 
 

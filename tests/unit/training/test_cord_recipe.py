@@ -78,7 +78,7 @@ def test_the_model_folder_says_what_it_was_trained_on_and_how(delivered):
     assert [(row["name"], row["person"], row["digest"]) for row in rows] == [
         (case.name, case.person, case.digest) for case in cases()
     ]
-    assert (facts["steps"], facts["seed"], facts["loss"]) == (2, 0, "entropy_dice_and_area")
+    assert (facts["steps"], facts["seed"], facts["loss"]) == (2, 0, "entropy_and_dice")
     assert [run["last_step"] for run in facts["history"]] == [1, 2]
     assert "Not yet measured." in card and "to step 1:" in card
 

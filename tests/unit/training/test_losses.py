@@ -6,14 +6,7 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="the extra [train] is not installed")
 
-from dicom_ai.training.losses import (  # noqa: E402
-    adaptive_wing,
-    entropy_and_dice,
-    entropy_dice_and_area,
-    paper_wing,
-    soft_dice,
-    wing_and_dice,
-)
+from dicom_ai.training.losses import adaptive_wing, entropy_and_dice, paper_wing, soft_dice, wing_and_dice  # noqa: E402
 
 
 def wing(prediction: float, target: float) -> float:
@@ -85,20 +78,3 @@ def test_entropy_and_dice_is_least_for_the_soft_target_itself():
 
     assert entropy_and_dice([right], target) < entropy_and_dice([right + 0.3], target)
     assert entropy_and_dice([right], target) < entropy_and_dice([right - 0.3], target)
-
-
-def test_the_area_of_a_slice_costs_its_share_of_error_and_empty_slices_nothing():
-    target = torch.zeros(1, 1, 3, 8, 8)
-    target[:, :, 0, :5, :8] = 1.0  # 40 voxels
-    small, exact = target.clone(), target.clone()
-    small[:, :, 0, :1] = 0.0  # 32 of them
-    stray = exact.clone()
-    stray[:, :, 1, 0, 0] = 1.0  # beside every cord
-    by_area = [
-        float(
-            entropy_dice_and_area([torch.logit(one, 1e-6)], target) - entropy_and_dice([torch.logit(one, 1e-6)], target)
-        )
-        for one in (exact, small, stray)
-    ]
-
-    assert by_area == pytest.approx([0.0, 8 / 50, 0.0], abs=1e-3)
