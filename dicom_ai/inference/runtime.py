@@ -60,6 +60,8 @@ class OnnxSession:
         runtime = load_onnxruntime()
         options = runtime.SessionOptions()
         options.intra_op_num_threads = threads
+        # Networks and numpy take turns: threads that spin between runs hold the cores that the other needs.
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         options.log_severity_level = 3  # errors: they say why a GPU could not be used
         chosen = parse_device(device)
         providers, provider_options = _providers(runtime, chosen)

@@ -5,8 +5,9 @@ Mask R-CNN's detections are gathered, and what a window cuts off is left to the 
 that the paper compares.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 import numpy as np
 from scipy import special
@@ -67,17 +68,18 @@ class Networks:
 
         pixels: (rows, columns) of the grid, whose pixels are `scale` native ones.
         """
+        exposed = _Exposed()
         prob = np.zeros((len(CHANNELS), *pixels.shape), np.float32)
         if self.system != "detector":
-            prob = self._probabilities(pixels)
+            prob = self._probabilities(pixels, exposed)
             if fine:
                 # Left and right mean the same to the networks: they are asked twice, and the mean is steadier.
-                prob = (prob + self._probabilities(pixels[:, ::-1])[:, :, ::-1]) / 2
+                prob = (prob + self._probabilities(pixels[:, ::-1], exposed)[:, :, ::-1]) / 2
         detections: list[Detection] = []
         if self.detector is not None and self.system != "unet":
-            detections = detections_in(pixels, self.detector, self.patch)
+            detections = detections_in(pixels, self.detector, self.patch, exposed)
             if fine:
-                mirrored = detections_in(np.ascontiguousarray(pixels[:, ::-1]), self.detector, self.patch)
+                mirrored = detections_in(np.ascontiguousarray(pixels[:, ::-1]), self.detector, self.patch, exposed)
                 detections = seen_twice(detections, [replace(one, soft=one.soft[:, ::-1]) for one in mirrored])
         body, core, c2, s1, front = prob
         of = {kind: [one for one in detections if one.kind == kind] for kind in ("vertebra", "C2", "S1")}
@@ -89,28 +91,46 @@ class Networks:
             ends.append(confirmed(found, of[kind]) if joined else found)
         return Column(scale, bodies, ends[0], ends[1], front)
 
-    def _probabilities(self, pixels: np.ndarray) -> np.ndarray:
+    def _probabilities(self, pixels: np.ndarray, exposed: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
         """Return the U-Net's channels, (len(CHANNELS), rows, columns)."""
-        window = Window(self.patch, OVERLAP)
-        return sliding_window(np.ascontiguousarray(pixels)[None], window, self._scores, finish=special.expit)
+        window, scores = Window(self.patch, OVERLAP), partial(self._scores, exposed)
+        return sliding_window(np.ascontiguousarray(pixels)[None], window, scores, finish=special.expit)
 
-    def _scores(self, tile: np.ndarray) -> np.ndarray:
+    def _scores(self, exposed: Callable[[np.ndarray], np.ndarray], tile: np.ndarray) -> np.ndarray:
         """Run one window of the U-Net; each has its own exposure, as in training."""
-        logits = self.unet.run(two_channels(tile[0, 0])[None])[0]
+        logits = self.unet.run(exposed(tile[0, 0])[None])[0]
         if logits.shape != (1, len(CHANNELS), *tile.shape[2:]) or not np.isfinite(logits).all():
             raise ModelError(f"the U-Net gives {logits.shape} for a window of {tile.shape[2:]}")
         return logits
 
 
-def detections_in(pixels: np.ndarray, detector: MaskRCNNRunner, patch: Sequence[int]) -> list[Detection]:
-    """Return what a Mask R-CNN finds on a grid, each thing once."""
+@dataclass(frozen=True, slots=True)
+class _Exposed:
+    """two_channels() of windows, each worked out once: both networks look through the same ones."""
+
+    known: dict[bytes, np.ndarray] = field(default_factory=dict)
+
+    def __call__(self, window: np.ndarray) -> np.ndarray:
+        key = window.tobytes()
+        if key not in self.known:
+            self.known[key] = two_channels(window)
+        return self.known[key]
+
+
+def detections_in(
+    pixels: np.ndarray,
+    detector: MaskRCNNRunner,
+    patch: Sequence[int],
+    exposed: Callable[[np.ndarray], np.ndarray] = two_channels,
+) -> list[Detection]:
+    """Return what a Mask R-CNN finds on a grid, each thing once. exposed: gives the two channels of a window."""
     rows, columns = pixels.shape
     padded = np.pad(pixels, [(0, max(0, size - has)) for has, size in zip(pixels.shape, patch, strict=True)])
     windows = []
     for top in window_starts(padded.shape[0], patch[0], OVERLAP):
         for left in window_starts(padded.shape[1], patch[1], OVERLAP):
             tile = padded[top : top + patch[0], left : left + patch[1]]
-            windows.append(((top, left), tile.shape, detector.find(two_channels(tile))))
+            windows.append(((top, left), tile.shape, detector.find(exposed(tile))))
     found = merged(windows, padded.shape)
     return [replace(one, soft=one.soft[:rows, :columns]) for one in (pasted(f, padded.shape) for f in found)]
 
