@@ -146,16 +146,22 @@ def _films_before(weights: Path | None, held_out: frozenset[str]) -> list[str]:
 
 def _trained_before(weights: Path | None, part: str) -> dict[str, float]:
     """Return the steps and hours that the weights to start from have had."""
-    path = None if weights is None else weights / vertxnet_card.TRAINING_FILE
-    facts = json.loads(path.read_text(encoding="utf-8")).get(part) if path and path.is_file() else None
+    facts = _training_facts(weights).get(part) if weights is not None else None
     return {"steps_before": facts["steps"], "hours_before": facts["hours"]} if facts else {}
+
+
+def _training_facts(folder: Path) -> dict[str, Any]:
+    """Return what a model folder says of its training; nothing where it says nothing."""
+    path = folder / vertxnet_card.TRAINING_FILE
+    facts: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    return facts
 
 
 def seen_films(folder: Path) -> frozenset[str]:
     """Return the films that the weights of a model folder have seen; raises ConfigError where they are not named."""
-    path = folder / vertxnet_card.TRAINING_FILE
-    facts: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    facts = _training_facts(folder)
     if "films" not in facts:
+        path = folder / vertxnet_card.TRAINING_FILE
         raise ConfigError(f"{path}: names no films; without them nobody knows what the weights have seen")
     return frozenset(facts["films"])
 
@@ -249,7 +255,7 @@ def evaluate(request: EvaluateRequest, *, say: Say, model: str = MODEL) -> Repor
 
 def _trained(folder: Path) -> str:
     """Return how long the weights of a model folder were trained."""
-    facts = json.loads((folder / vertxnet_card.TRAINING_FILE).read_text(encoding="utf-8"))
+    facts = _training_facts(folder)
     steps = [f"{TITLES[part]} {facts[part]['steps']} steps" for part in BOTH if part in facts]
     return f"trained for: {', '.join(steps)}."
 
