@@ -1,6 +1,7 @@
 """The cord recipe from a pack to a model folder: a training of two steps, its card, and who is scored by it."""
 
 import json
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -13,7 +14,7 @@ from dicom_ai.domain.image import SourceImage, Volume  # noqa: E402
 from dicom_ai.inference.registry import ModelStore  # noqa: E402
 from dicom_ai.training import cord_evaluation, softseg  # noqa: E402
 from dicom_ai.training.cord_evaluation import Item  # noqa: E402
-from dicom_ai.training.data.cases import Case, write_pack  # noqa: E402
+from dicom_ai.training.data.cases import Case, read_pack, write_pack  # noqa: E402
 from dicom_ai.training.data.cord_synthesis import SynthesisConfig  # noqa: E402
 from dicom_ai.training.loop import LoopConfig  # noqa: E402
 from dicom_ai.training.recipes import EvaluateRequest, Report, TrainRequest  # noqa: E402
@@ -56,6 +57,18 @@ def delivered(small, tmp_path_factory):
         softseg.train(TrainRequest(out, out, steps=steps, threads=1, workers=0), say=lambda line: None)
     softseg.deliver(out, out / "models")
     return out / "models"
+
+
+@pytest.mark.parametrize(
+    ("held_out", "packed"), [(None, {"unf01"}), (frozenset({"unf01"}), {"errsm30"})], ids=["shipped", "fold"]
+)
+def test_nobody_who_is_left_out_is_packed(monkeypatch, tmp_path, held_out, packed):
+    people = [replace(next(cases()), name=person, person=person) for person in ("unf01", "errsm30")]
+    monkeypatch.setattr(softseg, "cord_cases", lambda data: iter(people))
+
+    pack = softseg._packed(TrainRequest(tmp_path, tmp_path, held_out=held_out), say=lambda line: None)
+
+    assert {case.person for case in read_pack(pack)} == packed
 
 
 def test_the_same_seed_gives_the_same_weights_in_float32(small, tmp_path):
