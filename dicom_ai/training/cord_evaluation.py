@@ -8,7 +8,6 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
-from itertools import combinations
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -22,7 +21,7 @@ from dicom_ai.imaging.neck_phantom import NeckShape, axial_grid, neck_phantom, r
 from dicom_ai.imaging.orient import axial_first
 from dicom_ai.inference.predictor import Predictor
 from dicom_ai.inference.registry import ModelStore
-from dicom_ai.measurements.spinal_cord_csa import measure_cord
+from dicom_ai.training import cord_contrasts
 from dicom_ai.training.cord_scores import cord_scores
 from dicom_ai.training.data import lumbar_cords
 from dicom_ai.training.recipes import EvaluateRequest, Fold, Report, Say, progress_line
@@ -48,8 +47,11 @@ NECKS = {
 }
 """Image -> its manual mask, which may cover a part of it."""
 
-SAME_NECK = ("unf01_T1w", "unf01_T2w", "unf01_T2star")
-"""One person in three contrasts on one grid."""
+CONTRASTS = (
+    (cord_contrasts.SAME_GRID, cord_contrasts.same_grid),
+    (cord_contrasts.SAME_SESSION, cord_contrasts.same_session),
+)
+"""Images of one person in several contrasts, and what compares them."""
 
 NONE_VISIBLE = "no cord visible"
 """Group of the whole lumbar images that training/data/lumbar_cords.csv lists without a cord."""
@@ -86,36 +88,11 @@ def evaluate(request: EvaluateRequest, *, model: str, say: Say) -> Report:
         rows.append(row | {"seen": item.person in seen})
         say(progress_line(row, COLUMNS))
     about = [_name_of(predictor, request.models / model)]
-    same = _person_of(SAME_NECK[0])
-    if request.only is None or same in request.only:
-        about += [
-            f"{line}{'; seen in training' * (same in seen)}" for line in contrast_agreement(predictor, request.data)
-        ]
+    for names, compare in CONTRASTS:
+        person = _person_of(names[0])
+        if request.only is None or person in request.only:
+            about += [f"{line}{'; seen in training' * (person in seen)}" for line in compare(predictor, request.data)]
     return Report(COLUMNS, tuple(rows), (*about, *summary(rows)), tuple(about))
-
-
-def contrast_agreement(predictor: Predictor, data: Path) -> tuple[str, ...]:
-    """Return how far the CSA of one neck in three co-registered contrasts lies apart; empty without its images."""
-    paths = [data / "spinal_cord_mr" / f"{name}.nii.gz" for name in SAME_NECK]
-    if not all(path.is_file() for path in paths):
-        return ()
-    read = [_areas(predictor, read_nifti(path)) for path in paths]
-    shared = sorted(set.intersection(*(set(areas) for areas in read)))
-    apart = [abs(one[index] - two[index]) for index in shared for one, two in combinations(read, 2)]
-    if not apart:
-        return (f"{', '.join(SAME_NECK)}: no slice is measured in all three",)
-    return (
-        f"{', '.join(SAME_NECK)}: the CSA of a slice differs by {fmean(apart):.2f} mm2 between two contrasts "
-        f"(mean absolute difference, {len(shared)} slices, end slices left out)",
-    )
-
-
-def _areas(predictor: Predictor, source: SourceImage) -> dict[int, float]:
-    """Return slice index -> CSA in mm2 of the slices that may be measured."""
-    soft = predictor.predict(source).soft
-    assert isinstance(source.image, Volume) and soft is not None
-    slices = measure_cord(source.image.with_voxels(soft)).slices
-    return {item.index: item.section.area_mm2 for item in slices if item.measured and item.section}
 
 
 def seen_people(folder: Path) -> frozenset[str]:
