@@ -20,6 +20,7 @@ from dicom_ai.measurements.table import MEASUREMENTS, quantity
 
 _SCANNER = ("Manufacturer", "ManufacturerModelName", "DeviceSerialNumber")
 _SINCE, _WARNING = "since", "warning: "
+_DECIMALS = MEASUREMENTS["csa_change"].decimals
 _MAY_COME_FROM_IT = "a change may come from that"
 
 
@@ -90,8 +91,7 @@ def _with_change(finding: Finding, item: Measured, earlier: Report) -> Finding:
     match = _match(finding, item.analysis, earlier)
     if mean is None or match is None:
         return finding
-    decimals = MEASUREMENTS["csa_change"].decimals
-    change_mm2 = round(mean - match.mean_mm2, decimals)
+    change_mm2 = round(mean - match.mean_mm2, _DECIMALS)
     numbers = (
         quantity("csa_prior", match.mean_mm2),
         quantity("csa_change", change_mm2),
@@ -111,14 +111,14 @@ def meaning(change_mm2: float, repeatability: ModelRepeatability | None) -> Chan
     """Return what a change means beside how far two scans of an unchanged cord lie apart."""
     if repeatability is None:
         return Change.UNKNOWN
-    if abs(change_mm2) <= round(repeatability.csa_mm2, MEASUREMENTS["csa_change"].decimals):  # both as they are printed
+    if abs(change_mm2) <= round(repeatability.csa_mm2, _DECIMALS):  # both as they are printed
         return Change.WITHIN_ERROR
     return Change.LARGER if change_mm2 > 0 else Change.SMALLER
 
 
 def _in_words(change: Change, repeatability: ModelRepeatability | None, earlier: Report) -> str:
     since = f"{_SINCE} {_dashed(earlier.study_date)}"
-    limit = f"{repeatability.csa_mm2:.1f} mm2" if repeatability else ""
+    limit = f"{repeatability.csa_mm2:.{_DECIMALS}f} mm2" if repeatability else ""
     return {
         Change.WITHIN_ERROR: f"change {since} within measurement error (at most {limit})",
         Change.LARGER: f"larger {since} by more than the measurement error ({limit})",

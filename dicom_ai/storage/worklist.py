@@ -168,8 +168,9 @@ def _deliveries(
 ) -> Sequence[WaitingDelivery]:
     query = sa.select(OutboxRow, ResultRow).join(ResultRow, ResultRow.id == OutboxRow.result_id).where(which)
     rows = session.execute(query.order_by(order).limit(most)).all()
-    held_ids = sa.select(OutboxRow.id).where(OutboxRow.id.in_([row.id for row, _ in rows]), outbox.kept_back(session))
-    held = set(session.scalars(held_ids))
+    waiting = [row.id for row, _ in rows if row.state in outbox.PENDING]  # what failed or was refused is not held
+    held_ids = sa.select(OutboxRow.id).where(OutboxRow.id.in_(waiting), outbox.kept_back(session))
+    held = set(session.scalars(held_ids)) if waiting else set()
     return tuple(
         WaitingDelivery(
             id=row.id,
