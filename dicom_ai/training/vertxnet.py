@@ -190,7 +190,8 @@ def deliver(out: Path, models: Path, *, model: str = MODEL) -> Path:
         facts["detector"]["parameters"] = _millions(MaskRCNN(DETECTOR_NETS[name]))
         digests |= write_detector(name, loop.averaged_weights(out / DETECTOR), patch, folder)
     packed = read_packed(out / PACK)
-    facts["waists"] = any(len(film.outlines) for film in packed)
+    for part in facts.values():
+        part["waists"] = any(len(film.outlines) for film in packed)
     names = {film.name for film in packed}
     facts["films"] = sorted(names.union(*(facts[part].pop("before", ()) for part in BOTH if part in facts)))
     (folder / vertxnet_card.TRAINING_FILE).write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")

@@ -135,16 +135,19 @@ _NETWORKS = {
 - A Mask R-CNN ({parameters:.2f} million parameters) finds vertebrae one by one, and the reference vertebrae C2 and S1
   as classes of their own. Its body is the encoder of a U-Net; it started from the weights of the one above.""",
 }
+_WAISTS = """\
+- Waists taught {who}, where they were drawn or where a film shows them clearly; all else are straight sides. The
+  biconcavity ratio and the middle height are therefore not reported. The marked corners that score the model have no
+  waists: a body drawn right lies below Dice 1."""
 _SIDES = {
-    False: """\
+    (): """\
 - Bodies that are drawn with straight sides: the corners that taught it have no waists, and sunken endplates are not
   seen. The biconcavity ratio and the middle height are therefore not reported.""",
-    True: """\
-- Waists taught it where they were drawn, or where a film shows them clearly, elsewhere straight sides: the biconcavity
-  ratio and the middle height are not reported. The marked corners that score it have no waists: a body drawn right
-  lies below Dice 1.""",
+    ("detector",): _WAISTS.format(who="the Mask R-CNN alone"),
+    ("unet",): _WAISTS.format(who="the U-Net alone"),
+    ("unet", "detector"): _WAISTS.format(who="both networks"),
 }
-"""Whether outlines with waists taught the weights -> what the card says of the sides of a body."""
+"""The networks that outlines with waists taught -> what the card says of the sides of a body."""
 _FEW = {
     True: """\
 Five films are few, and the limits behind which levels, sides and the angle C2-C7 are withheld were set after looking at
@@ -266,7 +269,7 @@ def write_card(folder: Path) -> None:
         notes=_listed(metrics["notes"]),
         few=_FEW[real],
         folds=_folds(folder / FOLDS_FILE),
-        sides=_SIDES[training.get("waists", False)],
+        sides=_SIDES[tuple(role for role, facts in parts.items() if facts.get("waists"))],
     )
     (folder / "MODEL_CARD.md").write_text(text, encoding="utf-8")
 
