@@ -274,8 +274,8 @@ Nobody has yet run this model by ONNX Runtime's CUDA provider.
 
 - One real person with a cord in training and one in the evaluation: the scores say little about other scanners, ages,
   7 T, tumours, metal, or strong compression, which were seen as invented images only.
-- Manual masks of real necks draw the border each in their own way, in the contrasts of one person too: the lines below
-  the table say how far they lie apart at the same places. No model that does not depend on the contrast can follow that.
+- Manual masks of real necks draw the border each in their own way, in the contrasts of one person too: lines below the
+  table say how far they lie apart at the same places. No model that does not depend on the contrast can follow that.
   The model's own offset against a given segmenter is known only as far as the table says. {offset}
 - {repeatability}
 - Above the foramen magnum and below the conus the mask may end some millimetres early or late.
