@@ -14,7 +14,10 @@ TRAINING_FILE, METRICS_FILE, SEEN_FILE = "training.json", "metrics.json", "train
 FOLDS_FILE, STRUCTURES_FILE = "folds.json", "structures.json"
 VERSION = "0.1.0"
 
-LICENCES = {"myosegmentum": "GPL-3.0 repository", "chu": "Zenodo 22304, GPL-3.0 repository", "vesal": "MIT"}
+LICENCES = {
+    **{"myosegmentum": "GPL-3.0 repository", "chu": "Zenodo 22304, GPL-3.0 repository"},
+    **{"menezes": "GPL-3.0 repository", "vesal": "MIT"},
+}
 """Of each source; the template's are in its words."""
 
 _MANIFEST = """\
@@ -89,7 +92,7 @@ def write_training(
 ) -> None:
     """Write training.json and training_cases.json. before: cases of the weights that the training began with."""
     rows = [*before, *cast(list[dict[str, Any]], header["cases"])]
-    single = {str(row["digest"]): row for row in rows}.values()
+    single = {str(row["name"]): row for row in rows}.values()
     cases = [{key: str(row[key]) for key in ("name", "person", "digest", "source")} for row in single]
     (folder / SEEN_FILE).write_text(json.dumps({"cases": cases}, indent=1) + "\n", encoding="utf-8")
     (folder / TRAINING_FILE).write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
@@ -177,10 +180,13 @@ def write_card(folder: Path) -> None:
         millions=training["parameters"] / 1e6,
         branches=training["settings"]["branches"],
         size=training["settings"]["batches"]["size"],
+        before=_BEFORE.format(**training["before"]) if training.get("before") else "",
         **{key: training[key] for key in ("config", "steps", "minutes")},
     )
     (folder / "MODEL_CARD.md").write_text(text, encoding="utf-8")
 
+
+_BEFORE = ", the first {steps} steps of them ({minutes} minutes) as the weights that it began with"
 
 _QUICK = """
 The same cases with every {every}th slice, which is how far apart scanners make them (the sources were interpolated to
@@ -220,8 +226,8 @@ level. `docs/labelling.md` says how.
 ## Scores
 
 Measured with `dicom-ai evaluate spine-mr --data ../shared/data --card` on cases of people whom the weights have not
-seen. Vertebrae were drawn by others (myosegmentum, chu); discs of menezes are of a source that training never saw and
-were drawn; the discs of training were derived from the vertebrae around them.
+seen. Vertebrae were drawn by others (myosegmentum, chu), and so were the discs of menezes; of the other volumes of
+training they were derived from the vertebrae around them, with their rim left open.
 
 {scores}
 {quick}{folds}
@@ -237,9 +243,10 @@ were drawn; the discs of training were derived from the vertebrae around them.
 - The left and right of the lumbar sources is assumed, not known; the network sees slices, so it does not matter to it.
 - ImageNet weights, with which the paper starts, cannot be had here; every weight starts at random.
 - Network `{config}` ({millions:.2f} million parameters), {branches} branch, {steps} steps of {size} patches in
-  {minutes} minutes on two CPU threads, bfloat16 arithmetic; the running mean of the weights is shipped, large kernels
-  stored as float16. Cross pseudo supervision (`--config compact-cps`) and the second stage were not used for it: a
-  second stage of 300 steps on top of it was not better on eight unseen people (docs/training.md), and does not ship.
+  {minutes} minutes on one or two CPU threads, bfloat16 arithmetic{before}; the running mean of
+  the weights is shipped, large kernels stored as float16. Cross pseudo supervision (`--config compact-cps`) and the
+  second stage were not used for it: a second stage of 300 steps on top of the first 5,427 was not better on eight
+  unseen people (docs/training.md), and does not ship.
 
 ## Known failures
 

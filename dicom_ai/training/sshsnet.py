@@ -29,7 +29,7 @@ from dicom_ai.nets.tri_attention import COMPACT_FUSION
 from dicom_ai.training import spine_ablations, spine_card, spine_evaluation
 from dicom_ai.training.data.cases import Case, read_header, read_pack, write_pack
 from dicom_ai.training.data.spine_batches import COLUMNS, ROWS, BatchSettings, SpineBatches
-from dicom_ai.training.data.spine_cases import SAME_PERSON, VOLUME, paper_cases, read_cases
+from dicom_ai.training.data.spine_cases import DISCS_ONLY, SAME_PERSON, VOLUME, paper_cases, read_cases
 from dicom_ai.training.data.spine_classes import CLASSES, SCHEMES
 from dicom_ai.training.data.spine_template import template_case
 from dicom_ai.training.export import write_onnx
@@ -45,6 +45,9 @@ PACK, RECIPE = "spine_cases.npz", "recipe.json"
 SETTINGS: dict[str, Stage1Settings] = {
     "compact": Stage1Settings(net=COMPACT_2D, branches=1, bf16=True),
     "compact-cps": Stage1Settings(net=COMPACT_2D, branches=2, bf16=True),
+    "compact-further": Stage1Settings(
+        net=COMPACT_2D, branches=1, bf16=True, learning_rate=2e-3, batches=BatchSettings(turn_deg=15.0, zoom=0.22)
+    ),
     "compact-brief": Stage1Settings(
         net=COMPACT_2D, branches=1, bf16=True, learning_rate=2e-3, batches=BatchSettings(size=3)
     ),
@@ -59,7 +62,7 @@ SETTINGS: dict[str, Stage1Settings] = {
 STAGE2, PAPER_20 = "compact-stage2", "paper-20"
 CONFIGS = (*SETTINGS, STAGE2)
 
-NETS = {"compact": "compact", "compact-cps": "compact", "compact-brief": "compact", "paper": "paper"}
+NETS = {name: "paper" if name == "paper" else "compact" for name in SETTINGS if name != "paper-20"}
 """Configuration -> its network in nets.deeplabv3plus.CONFIGS."""
 
 
@@ -81,7 +84,7 @@ def train(request: TrainRequest, *, say: Say) -> None:
         _train_stage2(request, pack, say)
         return
     before = _cases_before(request.weights, held)
-    facts = {"config": config, "before": before}
+    facts = {"config": config, "before": before, "training_before": _training_of(request.weights)}
     (request.out / RECIPE).write_text(json.dumps(facts) + "\n", encoding="utf-8")
     settings = replace(
         SETTINGS[config],
@@ -107,7 +110,9 @@ def ablate(request: TrainRequest, *, say: Say) -> Report:
         torch.set_num_threads(request.threads)
     held = spine_evaluation.HELD_OUT if request.held_out is None else request.held_out
     _cases_before(request.weights, held)
-    volumes = [case for case in _all_cases(request.data) if case.kind == VOLUME]
+    volumes = [
+        case for case in _all_cases(request.data) if case.kind == VOLUME and not case.name.startswith(DISCS_ONLY)
+    ]
     seen = [case for case in volumes if case.person not in held]
     unseen = [case for case in volumes if case.person in held and case.name not in SAME_PERSON]
     drawn, others = spine_ablations.split(seen)
@@ -129,6 +134,14 @@ def _cases_before(weights: Path | None, held_out: frozenset[str]) -> list[dict[s
     if overlap:
         raise ConfigError(f"{weights}: these weights have seen {', '.join(overlap)}, who are to be held out")
     return cases
+
+
+def _training_of(weights: Path | None) -> dict[str, float]:
+    """Return the steps and minutes that the weights to start from have had."""
+    if weights is None:
+        return {}
+    facts = json.loads((weights / spine_card.TRAINING_FILE).read_text(encoding="utf-8"))
+    return {key: facts[key] for key in ("steps", "minutes")}
 
 
 def _given(weights: Path) -> DeepLabV3Plus:
@@ -184,11 +197,13 @@ def deliver(out: Path, models: Path) -> Path:
     folder = models / MODEL
     folder.mkdir(parents=True, exist_ok=True)
     digest = write_onnx(merged, dict(merged.state_dict()), (1, 3, ROWS, COLUMNS), folder / "weights.onnx")
+    before = recipe["training_before"]
     facts = {
         "config": config,
         "parameters": parameters,
-        "steps": int(state["step"]),
-        "minutes": round(float(state["seconds"]) / 60, 1),
+        "steps": int(state["step"]) + before.get("steps", 0),
+        "minutes": round(float(state["seconds"]) / 60 + before.get("minutes", 0.0), 1),
+        "before": before,
         "settings": json.loads(state["config"]),
         "network": asdict(SETTINGS[config].net),
     }

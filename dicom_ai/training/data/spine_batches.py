@@ -31,7 +31,10 @@ class BatchSettings:
 
     size: int = 8
     shares: Mapping[str, float] = field(
-        default_factory=lambda: {"myosegmentum": 0.26, "chu": 0.2, "vesal": 0.16, "pam50": 0.2, "painted": 0.18}
+        default_factory=lambda: {
+            **{"myosegmentum": 0.24, "chu": 0.2, "menezes": 0.1, "vesal": 0.12},
+            **{"pam50": 0.18, "painted": 0.16},
+        }
     )
     turn_deg: float = 20.0
     zoom: float = 0.3

@@ -8,6 +8,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
+from scipy import ndimage
 from skimage.morphology import convex_hull_image
 
 from dicom_ai.training.data.cases import Case
@@ -15,6 +16,7 @@ from dicom_ai.training.data.spine_classes import (
     ABOVE,
     BELOW,
     DISC,
+    NO_DISC,
     PAPER_ABOVE,
     PAPER_BELOW,
     PAPER_DISC,
@@ -22,17 +24,21 @@ from dicom_ai.training.data.spine_classes import (
     PAPER_SACRUM,
     PAPER_VERTEBRA,
     REST,
+    RIM,
     SACRUM,
     UNKNOWN,
     VERTEBRA,
 )
 
+DISCS_ONLY = "menezes"
+"""The source of volumes in which discs alone are drawn."""
 VOLUME, SLICE, TEMPLATE = "volume", "slice", "template"
 """Kinds of case: neighbouring slices exist; one slice alone; label maps that also give synthetic images."""
 
 SOURCES: Mapping[str, str] = {
     "myosegmentum": "MyoSegmenTUM (Burian 2019), by way of JonathanRamos/fastcleverseg (repository GPL-3.0)",
     "chu": "Chu 2015 (Zenodo 22304), by way of JonathanRamos/fastcleverseg (repository GPL-3.0)",
+    "menezes": "Menezes-Reis 2016, by way of JonathanRamos/fastcleverseg (repository GPL-3.0)",
     "vesal": "sulaimanvesal/vertebraeSegementation, MIT",
     "pam50": "PAM50 (De Leener 2018), distributed with the Spinal Cord Toolbox; PAM50_small_t2 MIT",
 }
@@ -42,16 +48,18 @@ MARGIN_SLICES = 6
 SAME_PERSON: Mapping[str, str] = {"myosegmentum_19": "myosegmentum_18"}
 """Cases whose image is byte for byte that of another: they stay on one side of every split."""
 
+RIM_MM = 2.0
+"""So deep from its surface a derived disc is not sure to be disc: cortical bone of both vertebrae lies in the gap too,
+and drawn discs end before the vertebrae do."""
+
 VESAL_PIXEL_MM = 1.3
 """Assumed: the slices carry no spacing; with it their discs lie 36 mm apart, as in the other sources."""
 
 
 def read_cases(folder: Path) -> Iterator[Case]:
-    """Yield the volumes with drawn vertebrae and the single slices with vertebrae and discs under spine_mr."""
+    """Yield the volumes with drawn vertebrae or discs and the single slices with both under spine_mr."""
     for path in sorted(folder.glob("*_labels.nii.gz")):
-        name = path.name.removesuffix("_labels.nii.gz")
-        if not name.startswith("menezes"):
-            yield volume_case(folder, name)
+        yield volume_case(folder, path.name.removesuffix("_labels.nii.gz"))
     for path in sorted((folder / "vesal_slices").glob("*_labels.png")):
         yield _slice_case(path)
 
@@ -60,7 +68,7 @@ def paper_cases(folder: Path) -> Iterator[Case]:
     """Yield the volumes with drawn vertebrae under spine_mr with the 20 classes of the paper."""
     for path in sorted(folder.glob("*_labels.nii.gz")):
         name = path.name.removesuffix("_labels.nii.gz")
-        if not name.startswith("menezes"):
+        if not name.startswith(DISCS_ONLY):
             yield volume_case(folder, name, paper_codes)
 
 
@@ -79,9 +87,10 @@ def sagittal_array(path: Path) -> np.ndarray:
 
 
 def volume_case(folder: Path, name: str, codes: Codes | None = None) -> Case:
-    """Read a volume with drawn vertebrae. codes: how its truth is coded; None: vertebra_codes."""
+    """Read a volume with drawn vertebrae or discs. codes: how its truth is coded; None: by what is drawn."""
     image, labels = sagittal_array(folder / f"{name}_image.nii.gz"), sagittal_array(folder / f"{name}_labels.nii.gz")
     drawn = np.flatnonzero((labels > 0).any(axis=(1, 2)))
+    codes = codes or (disc_codes if name.startswith(DISCS_ONLY) else vertebra_codes)
     kept = slice(max(0, drawn[0] - MARGIN_SLICES), drawn[-1] + MARGIN_SLICES + 1)
     image, labels = image[kept], labels[kept]
     return Case(
@@ -90,20 +99,39 @@ def volume_case(folder: Path, name: str, codes: Codes | None = None) -> Case:
         kind=VOLUME,
         spacing_mm=1.0,
         source=SOURCES[name.split("_")[0]],
-        arrays={"image": to_uint8(image), "codes": (codes or vertebra_codes)(labels)},
+        arrays={"image": to_uint8(image), "codes": codes(labels)},
     )
 
 
 def vertebra_codes(labels: np.ndarray) -> np.ndarray:
     """Return the codes of a volume in which each vertebra has a value, growing from the lowest one (1) upwards.
 
-    Discs are derived: what lies between the facing ends of two neighbours. Below the lowest vertebra a core of the
-    first sacral one is placed by geometry, the rest there stays open, as does what lies above the highest one.
+    Discs are derived: what lies between the facing ends of two neighbours, its rim left open. Below the lowest vertebra
+    a core of the first sacral one is placed by geometry; the rest there, and what lies above the highest, stays open.
     """
     codes = _surroundings(labels)
     for _, disc in _discs(labels):
-        codes[disc] = DISC
+        codes[disc] = RIM
+        codes[core_of(disc)] = DISC
     codes[labels > 0] = VERTEBRA
+    return codes
+
+
+def core_of(disc: np.ndarray) -> np.ndarray:
+    """Return what of a derived disc is surely disc: all but its rim, and of a thin one its deeper half."""
+    core = np.zeros_like(disc)
+    for box in ndimage.find_objects(disc.astype(np.uint8)):
+        depth = ndimage.distance_transform_edt(np.pad(disc[box], 1))[1:-1, 1:-1, 1:-1]
+        core[box] = depth > min(RIM_MM, float(depth.max()) / 2)
+    return core
+
+
+def disc_codes(labels: np.ndarray) -> np.ndarray:
+    """Return the codes of a volume in which discs alone are drawn, up from L5/S1: what lies above them stays open."""
+    codes = np.full(labels.shape, NO_DISC, np.uint8)
+    highest = _slab(labels == _values(labels)[-1])
+    _mark_beyond(codes, np.indices(labels.shape, np.int16)[1:], highest, towards=-1.0, code=ABOVE, reach_mm=60.0)
+    codes[labels > 0] = DISC
     return codes
 
 
@@ -216,7 +244,6 @@ def _mark_sacrum(codes: np.ndarray, lowest: np.ndarray, above: np.ndarray) -> No
 def _slice_case(path: Path) -> Case:
     """Read one drawn slice (1 disc, 2 vertebra); what lies below its lowest disc is the sacrum."""
     from PIL import Image
-    from scipy import ndimage
 
     source = path.with_name(path.name.replace("_labels", "_image"))
     image = np.asarray(Image.open(source).convert("L"), np.float32)
@@ -236,8 +263,6 @@ def _slice_case(path: Path) -> Case:
 
 def slice_codes(labels: np.ndarray) -> np.ndarray:
     """Return the codes of a slice with 1 disc and 2 vertebra; without vertebrae only what was drawn is known."""
-    from scipy import ndimage
-
     codes = np.full(labels.shape, REST if (labels == 2).any() else UNKNOWN, np.uint8)
     codes[labels == 1], codes[labels == 2] = DISC, VERTEBRA
     discs, count = ndimage.label(labels == 1)

@@ -13,16 +13,19 @@ BACKGROUND, VERTEBRA, DISC, C2, SACRUM, CANAL = range(6)
 CLASSES = ("background", "vertebra", "disc", "C2", "sacrum", "canal")
 """Names of the classes, in the order of the logits. C2 holds the dens; sacrum is its first vertebra."""
 
-REST, BELOW, ABOVE, UNKNOWN = 6, 7, 8, 9
+REST, BELOW, ABOVE, UNKNOWN, RIM, NO_DISC = range(6, 12)
 ALLOWED: tuple[frozenset[int], ...] = (
     *(frozenset({value}) for value in range(len(CLASSES))),
     frozenset({BACKGROUND, CANAL}),
     frozenset({BACKGROUND, DISC, SACRUM, CANAL}),
     frozenset({BACKGROUND, VERTEBRA, DISC, CANAL}),
     frozenset(range(len(CLASSES))),
+    frozenset({BACKGROUND, DISC}),
+    frozenset(range(len(CLASSES))) - {DISC},
 )
 """Code -> classes it allows. REST: vertebrae and discs are drawn, the canal is not. BELOW, ABOVE: beyond the lowest or
-the highest drawn vertebra. UNKNOWN: anything."""
+the highest drawn vertebra. UNKNOWN: anything. RIM: of a disc that was derived from the vertebrae around it, not drawn.
+NO_DISC: only discs are drawn, and here is none."""
 
 
 @dataclass(frozen=True, slots=True)

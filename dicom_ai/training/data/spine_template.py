@@ -11,8 +11,8 @@ import numpy as np
 from scipy import ndimage
 
 from dicom_ai.training.data.cases import Case
-from dicom_ai.training.data.spine_cases import SOURCES, TEMPLATE, disc_between_masks, sagittal_array, to_uint8
-from dicom_ai.training.data.spine_classes import BACKGROUND, C2, CANAL, DISC, REST, VERTEBRA
+from dicom_ai.training.data.spine_cases import SOURCES, TEMPLATE, core_of, disc_between_masks, sagittal_array, to_uint8
+from dicom_ai.training.data.spine_classes import BACKGROUND, C2, CANAL, DISC, REST, RIM, VERTEBRA
 
 IMAGE_AHEAD_MM = 52
 """The small T2 image begins this much above the label maps: measured, for their affines do not say it."""
@@ -32,11 +32,13 @@ def template_case(folder: Path) -> Case:
     codes = np.where(fluid | cord, CANAL, BACKGROUND).astype(np.uint8)
     codes[:, :IMAGE_AHEAD_MM] = REST
     for above, below in pairwise(bodies):
-        codes[disc_between_masks(above, below) & ~fluid & ~cord] = DISC
+        disc = disc_between_masks(above, below) & ~fluid & ~cord
+        codes[disc] = RIM
+        codes[core_of(disc)] = DISC
     for place, body in enumerate(bodies):
         codes[body] = C2 if place == 0 else VERTEBRA
     tissue = np.select(
-        [cord, fluid, codes == DISC, (codes == C2) | (codes == VERTEBRA), spine], [5, 4, 2, 1, 3], 0
+        [cord, fluid, (codes == DISC) | (codes == RIM), (codes == C2) | (codes == VERTEBRA), spine], [5, 4, 2, 1, 3], 0
     ).astype(np.uint8)
     image = ndimage.zoom(sagittal_array(folder / "PAM50_small_t2.nii.gz").astype(np.float32), (1, 2, 1), order=1)
     image = _fitted(image, codes.shape)

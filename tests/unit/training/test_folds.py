@@ -189,16 +189,19 @@ def test_spine_folds_split_every_source_and_leave_each_drawn_one_out_once(tmp_pa
     folder = tmp_path / "spine_mr"
     folder.mkdir()
     names = [f"chu_{n:02d}" for n in range(1, 5)] + [f"myosegmentum_{n:02d}" for n in range(17, 21)]
-    for name in [*names, "menezes_discs_11"]:
+    discs = ["menezes_discs_11", "menezes_discs_20"]
+    for name in [*names, *discs]:
         (folder / f"{name}_image.nii.gz").touch()
 
     folds = {fold.name: fold for fold in spine_evaluation.folds(tmp_path, 2)}
 
-    assert set(folds) == {"fold-1", "fold-2", "without-chu", "without-myosegmentum"}
+    assert set(folds) == {"fold-1", "fold-2", "without-chu", "without-menezes", "without-myosegmentum"}
     by_person = [folds["fold-1"].held_out, folds["fold-2"].held_out]
-    assert by_person[0] | by_person[1] == {name for name in names if name != "myosegmentum_19"}  # the image of _18
+    everyone = {name for name in [*names, *discs] if name != "myosegmentum_19"}  # the image of _18
+    assert by_person[0] | by_person[1] == everyone
     assert not by_person[0] & by_person[1]
-    assert folds["fold-1"].scored - folds["fold-1"].held_out == {"menezes_discs_11"}  # nobody trains on it
+    assert all(fold.scored == fold.held_out for fold in folds.values())
+    assert folds["without-menezes"].held_out == set(discs)
     assert folds["without-chu"].held_out == {"chu_01", "chu_02", "chu_03", "chu_04"}
 
 

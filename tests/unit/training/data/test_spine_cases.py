@@ -3,13 +3,23 @@
 import numpy as np
 import pytest
 
-from dicom_ai.training.data.spine_cases import disc_between_masks, paper_codes, slice_codes, to_uint8, vertebra_codes
+from dicom_ai.training.data.spine_cases import (
+    disc_between_masks,
+    disc_codes,
+    paper_codes,
+    slice_codes,
+    to_uint8,
+    vertebra_codes,
+)
 from dicom_ai.training.data.spine_classes import (
     ABOVE,
     BELOW,
+    CLASSES,
     DISC,
+    NO_DISC,
     PAPER_CLASSES,
     REST,
+    RIM,
     SACRUM,
     UNKNOWN,
     VERTEBRA,
@@ -45,6 +55,41 @@ def test_bodies_are_vertebrae_and_their_surroundings_are_not_all_background():
     assert codes[12, 10, 57] == ABOVE
     assert codes[12, bottom + 40, 100] == BELOW
     assert codes[12, 60, 100] == REST
+
+
+def possible_at(code):
+    """The names of the classes that a code leaves open."""
+    return {name for name, open_ in zip(CLASSES, allowed_table()[code], strict=True) if open_}
+
+
+def test_two_millimetres_within_a_derived_disc_it_may_be_disc_or_not():
+    codes = vertebra_codes(labelled())
+
+    top, bottom = 30 + BODY, 30 + BODY + GAP
+    middle = codes[12, top:bottom, 57]
+    assert middle.tolist() == [RIM, RIM, *[DISC] * (GAP - 4), RIM, RIM]
+    assert codes[12, (top + bottom) // 2, 40:44].tolist() == [RIM, RIM, DISC, DISC]
+    assert (codes[3:5, top:bottom, 50] == RIM).all()  # its outermost slices
+    assert possible_at(RIM) == {"background", "disc"}
+
+
+def test_of_a_disc_as_thin_as_its_rim_the_middle_is_disc():
+    labels = np.zeros((24, 120, 120), np.uint8)
+    labels[3:-3, 30:56, 40:74], labels[3:-3, 59:85, 40:74] = 2, 1
+
+    assert vertebra_codes(labels)[12, 56:59, 57].tolist() == [RIM, DISC, RIM]
+
+
+def test_where_discs_alone_are_drawn_bone_stays_open_and_so_does_what_lies_above():
+    labels = np.zeros((24, 160, 120), np.uint8)
+    labels[3:-3, 60:70, 40:74], labels[3:-3, 100:110, 40:74] = 2, 1
+
+    codes = disc_codes(labels)
+
+    assert (codes[labels > 0] == DISC).all()
+    assert codes[12, 85, 57] == NO_DISC and possible_at(NO_DISC) == set(CLASSES) - {"disc"}
+    assert codes[12, 30, 57] == ABOVE and "disc" in possible_at(ABOVE)
+    assert codes[12, 130, 57] == NO_DISC
 
 
 def test_a_core_of_the_sacrum_lies_below_the_lowest_body_in_the_middle_slices():
