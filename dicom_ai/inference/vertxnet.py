@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy import ndimage
 
-from dicom_ai.anatomy.instances import Instance
+from dicom_ai.anatomy.instances import Instance, spacing
 from dicom_ai.anatomy.labeling import Anchors, Labelling, label
 from dicom_ai.anatomy.levels import SACRUM, STANDARD
 from dicom_ai.domain.findings import Segment, Segmentation, Structure, StructureKind, VertebraLabel
@@ -256,10 +256,10 @@ def _labelled(column: Column, instances: Sequence[Instance]) -> tuple[Labelling,
     sacrum = instances[-1] if column.s1 else None
     row = instances[:-1] if column.s1 else instances
     c2 = instances[0].segment_number if column.c2 else None
-    breaks = [above for above in range(len(column.row) - 1) if not _regular(column, above)]
+    breaks = _breaks(column, instances)
     if not breaks:
         return label(row, Anchors(c2=c2, sacrum=sacrum)), sacrum
-    upper = row[: breaks[0] + 1] if column.c2 else []
+    upper = row[: breaks[0] + 1] if column.c2 and breaks[0] else []  # C2 with nothing regular below it may be anything
     lower = row[breaks[-1] + 1 :] if column.s1 else []
     counts = [label(upper, Anchors(c2=c2)), label(lower, Anchors(sacrum=sacrum))]
     if upper and lower and not _meet(column, breaks, counts):
@@ -270,6 +270,17 @@ def _labelled(column: Column, instances: Sequence[Instance]) -> tuple[Labelling,
     lost = f"{len(row) - len(named)} levels are withheld: the column is not regular on the way to them"
     said = [note for count, part in zip(counts, (upper, lower), strict=True) if part for note in count.notes]
     return Labelling(labels, (*(said or plain.notes), lost) if c2 or sacrum else plain.notes), sacrum
+
+
+def _breaks(column: Column, instances: Sequence[Instance]) -> list[int]:
+    """Return the places above the steps that are not regular.
+
+    So is none to or from a body as tall as two. In MR that may be a block vertebra; in a film it is more often two
+    bodies that ran together, or one with an outline too tall.
+    """
+    odd = frozenset(place for place, body in enumerate(column.row) if body is column.c2 or body is column.s1)
+    blocks = spacing(instances, odd=odd).blocks
+    return [above for above in range(len(column.row) - 1) if not _regular(column, above) or {above, above + 1} & blocks]
 
 
 def _meet(column: Column, breaks: Sequence[int], counts: Sequence[Labelling]) -> bool:

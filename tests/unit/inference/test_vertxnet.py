@@ -193,6 +193,18 @@ def test_levels_stop_where_two_bodies_have_run_together():
     assert found == ["C2", "C3", "C4", None, None]
 
 
+def test_levels_stop_at_a_body_as_tall_as_two_though_it_is_no_larger_than_its_neighbours():
+    narrow = np.zeros(SHAPE)
+    narrow[132:188, 115:135] = 0.9  # 56 x 20 pixels where the others are 30 x 30
+    bodies = (body(55), body(95), Body(narrow, 0.9, ("unet",)), body(195), body(235))
+
+    assert levels(replace(column(c2=15), bodies=bodies)) == ["C2", "C3", "C4", None, None, None]
+
+
+def test_a_c2_from_which_no_step_is_regular_names_nobody_and_has_no_name():
+    assert levels(column((110, 150, 190), c2=15)) == [None] * 4
+
+
 def spine(count: int = 24, *, joined: int = 0) -> Column:
     """A spine of so many bodies, the first C2 and the last S1; the one at `joined` has run together with the next."""
     row = []
