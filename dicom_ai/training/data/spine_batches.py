@@ -32,7 +32,7 @@ class BatchSettings:
     size: int = 8
     shares: Mapping[str, float] = field(
         default_factory=lambda: {
-            **{"myosegmentum": 0.24, "chu": 0.2, "menezes": 0.1, "vesal": 0.12},
+            **{"myosegmentum": 0.24, "chu": 0.18, "menezes": 0.08, "vesal": 0.16},
             **{"pam50": 0.18, "painted": 0.16},
         }
     )

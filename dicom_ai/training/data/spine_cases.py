@@ -127,10 +127,15 @@ def core_of(disc: np.ndarray) -> np.ndarray:
 
 
 def disc_codes(labels: np.ndarray) -> np.ndarray:
-    """Return the codes of a volume in which discs alone are drawn, up from L5/S1: what lies above them stays open."""
+    """Return the codes of a volume in which discs alone are drawn, up from L5/S1: what lies above them stays open.
+
+    Below the lowest there is no vertebra but the sacrum.
+    """
     codes = np.full(labels.shape, NO_DISC, np.uint8)
-    highest = _slab(labels == _values(labels)[-1])
-    _mark_beyond(codes, np.indices(labels.shape, np.int16)[1:], highest, towards=-1.0, code=ABOVE, reach_mm=60.0)
+    rows = np.indices(labels.shape, np.int16)[1:]
+    lowest, highest = (_slab(labels == value) for value in (_values(labels)[0], _values(labels)[-1]))
+    _mark_beyond(codes, rows, highest, towards=-1.0, code=ABOVE, reach_mm=60.0)
+    _mark_beyond(codes, rows, lowest, towards=1.0, code=BELOW, reach_mm=100.0)
     codes[labels > 0] = DISC
     return codes
 

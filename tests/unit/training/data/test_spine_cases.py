@@ -89,7 +89,7 @@ def test_where_discs_alone_are_drawn_bone_stays_open_and_so_does_what_lies_above
     assert (codes[labels > 0] == DISC).all()
     assert codes[12, 85, 57] == NO_DISC and possible_at(NO_DISC) == set(CLASSES) - {"disc"}
     assert codes[12, 30, 57] == ABOVE and "disc" in possible_at(ABOVE)
-    assert codes[12, 130, 57] == NO_DISC
+    assert codes[12, 130, 57] == BELOW and "vertebra" not in possible_at(BELOW)
 
 
 def test_a_core_of_the_sacrum_lies_below_the_lowest_body_in_the_middle_slices():
