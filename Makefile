@@ -36,11 +36,11 @@ demo: $(VENV)/.node
 	$(BIN)/dicom-ai demo --out demo-out
 
 # Files start in the order of their folders: the long ones, few tests each, are in integration and would otherwise come last.
-# What shows in a browser or an archive wants more of the machine, two files at a time; the fuzzer wants a small parent, so it comes first.
+# What shows in a browser or an archive wants more of the machine, three files at a time; the fuzzer wants a small parent, so it comes first.
 FILE_BY_FILE := --dist loadfile --no-loadscope-reorder
 test: $(VENV)/.dev
 	$(BIN)/python -m pytest --numprocesses auto $(FILE_BY_FILE) --ignore tests/acceptance --ignore tests/fuzz
-	$(BIN)/python -m pytest --numprocesses 2 $(FILE_BY_FILE) tests/fuzz tests/acceptance
+	$(BIN)/python -m pytest --numprocesses 3 $(FILE_BY_FILE) tests/fuzz tests/acceptance
 
 validate: $(VENV)/.dev
 	CI=true $(BIN)/python -m pytest tests/integration/test_validators.py
