@@ -65,8 +65,9 @@ def test_why_a_file_is_set_aside_is_in_the_log(tmp_path: Path):
     with listening(tmp_path / "node") as node:
         store(node.port, *mr_files(tmp_path, 1))
         whole = node.files.path(node.instances()[0].path)
-    whole.with_name(f"0{whole.name[1:]}").write_bytes(whole.read_bytes())  # under a name that its bytes do not have
-    whole.with_name(f"1{whole.name[1:]}").write_bytes(b"no image at all")
+    other, third = sorted(set("012") - {whole.name[0]})[:2]
+    whole.with_name(other + whole.name[1:]).write_bytes(whole.read_bytes())  # under a name that its bytes do not have
+    whole.with_name(third + whole.name[1:]).write_bytes(b"no image at all")
 
     with capture_logs() as logs, listening(tmp_path / "node"):
         pass
