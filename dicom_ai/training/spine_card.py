@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from dicom_ai.training.data.spine_batches import COLUMNS, ROWS
-from dicom_ai.training.data.spine_cases import SOURCES
+from dicom_ai.training.data.spine_cases import DISCS_ONLY, SOURCES
 from dicom_ai.training.recipes import Report
 from dicom_ai.training.spine_tables import sections, structure_table
 
@@ -15,8 +15,10 @@ FOLDS_FILE, STRUCTURES_FILE = "folds.json", "structures.json"
 VERSION = "0.1.0"
 
 LICENCES = {
-    **{"myosegmentum": "GPL-3.0 repository", "chu": "Zenodo 22304, GPL-3.0 repository"},
-    **{"menezes": "GPL-3.0 repository", "vesal": "MIT"},
+    "myosegmentum": "GPL-3.0 repository",
+    "chu": "Zenodo 22304, GPL-3.0 repository",
+    "menezes": "GPL-3.0 repository",
+    "vesal": "MIT",
 }
 """Of each source; the template's are in its words."""
 
@@ -175,7 +177,8 @@ def write_card(folder: Path) -> None:
         scores=scores,
         quick=_QUICK.format(**_quick(_read(quick))) if quick.exists() else "",
         folds=_FOLDS.format(**_folds(_read(folds))) if folds.exists() else "",
-        sources="\n".join(f"- {source}" for source in SOURCES.values()),
+        sources="\n".join(f"- {source}" for source in SOURCES.values() if source in {case["source"] for case in cases}),
+        discs=_DISCS[any(case["person"].startswith(DISCS_ONLY) for case in cases)],
         cases=len(cases),
         millions=training["parameters"] / 1e6,
         branches=training["settings"]["branches"],
@@ -186,6 +189,15 @@ def write_card(folder: Path) -> None:
     (folder / "MODEL_CARD.md").write_text(text, encoding="utf-8")
 
 
+_DISCS = {
+    False: """\
+seen. Vertebrae were drawn by others (myosegmentum, chu); discs of menezes are of a source that training never saw and
+were drawn; the discs of training were derived from the vertebrae around them.""",
+    True: """\
+seen. Vertebrae were drawn by others (myosegmentum, chu), and so were the discs of menezes; of the other volumes of
+training they were derived from the vertebrae around them, with their rim left open.""",
+}
+"""Whether drawn discs taught the weights -> what the card says of discs."""
 _BEFORE = ", the first {steps} steps of them ({minutes} minutes) as the weights that it began with"
 
 _QUICK = """
@@ -226,8 +238,7 @@ level. `docs/labelling.md` says how.
 ## Scores
 
 Measured with `dicom-ai evaluate spine-mr --data ../shared/data --card` on cases of people whom the weights have not
-seen. Vertebrae were drawn by others (myosegmentum, chu), and so were the discs of menezes; of the other volumes of
-training they were derived from the vertebrae around them, with their rim left open.
+{discs}
 
 {scores}
 {quick}{folds}

@@ -25,7 +25,7 @@ from dicom_ai.imaging.palette import color_of
 from dicom_ai.imaging.resample import grid_for, resample_onto
 from dicom_ai.inference.predictor import Predictor
 from dicom_ai.inference.registry import ModelStore
-from dicom_ai.training.data.spine_cases import SAME_PERSON, volume_case
+from dicom_ai.training.data.spine_cases import DISCS_ONLY, SAME_PERSON, volume_case
 from dicom_ai.training.recipes import BY_PERSON, SOURCE_LEFT_OUT, EvaluateRequest, Fold, Report, Say, progress_line
 
 SEEN_FILE = "training_cases.json"
@@ -122,7 +122,7 @@ def _items(path: Path, name: str, every: int) -> Iterator[Item]:
     grid = grid_for(image.image, spacing_mm=(0, 1, 1), orientation="LIP")
     turned = thinned(resample_onto(image.image, grid), every)
     labels = thinned(resample_onto(drawn, grid, order=0), every).voxels
-    discs = name.startswith("menezes")
+    discs = name.startswith(DISCS_ONLY)
     whole = (image, np.asarray(drawn.voxels)) if every == 1 else (replace(image, image=turned), labels)
     yield Item(name, "", *whole, DISCS if discs else VERTEBRAE)
     if discs or every > 1:
@@ -253,7 +253,7 @@ def folds(data: Path, count: int) -> tuple[Fold, ...]:
     names = {path.name.removesuffix("_image.nii.gz") for path in (data / "spine_mr").glob("*_image.nii.gz")}
     people = sorted({SAME_PERSON.get(name, name) for name in names})
     sources = {
-        source: [p for p in people if p.startswith(f"{source}_")] for source in ("chu", "menezes", "myosegmentum")
+        source: [p for p in people if p.startswith(f"{source}_")] for source in ("chu", DISCS_ONLY, "myosegmentum")
     }
     found = []
     for number in range(count):
