@@ -56,7 +56,7 @@ SETTINGS: dict[str, Stage1Settings] = {
         net=PAPER_2D,
         scheme="paper",
         branches=2,
-        batches=BatchSettings(shares={"myosegmentum": 0.5, "chu": 0.5}, landmarks=SCHEMES["paper"].landmarks),
+        batches=BatchSettings(shares={"myosegmentum": 0.5, "chu": 0.5}, landmarks=SCHEMES["paper"].landmarks, cut=0.0),
     ),
 }
 STAGE2, PAPER_20 = "compact-stage2", "paper-20"

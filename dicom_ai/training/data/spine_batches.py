@@ -13,12 +13,14 @@ import torch.nn.functional as F
 
 from dicom_ai.training.data.cases import Case
 from dicom_ai.training.data.spine_cases import SLICE, TEMPLATE
-from dicom_ai.training.data.spine_classes import BACKGROUND, SACRUM, VERTEBRA
+from dicom_ai.training.data.spine_classes import BACKGROUND, SACRUM, UNKNOWN, VERTEBRA
 
 ROWS, COLUMNS = 192, 128
 """Shape of a training patch, millimetres and pixels alike."""
 TEMPLATE_REACH_MM = 9
 WIDENED = 60
+LEAST_ROWS = 40
+"""Of a field of view that is cut, on both sides of the cut."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +28,7 @@ class BatchSettings:
     """size: patches per batch. shares: how often each source is drawn; "painted" is the template in invented contrast.
 
     turn_deg, zoom: largest rotation and logarithm of the scale. neighbours_mm: range of the distance to the neighbours.
-    landmarks: first and last code of what patches lie around.
+    landmarks: first and last code of what patches lie around. cut: share of patches in which the field of view ends.
     """
 
     size: int = 8
@@ -40,6 +42,7 @@ class BatchSettings:
     zoom: float = 0.3
     neighbours_mm: tuple[int, int] = (1, 5)
     landmarks: tuple[int, int] = (VERTEBRA, SACRUM)
+    cut: float = 0.25
 
 
 class SpineBatches:
@@ -69,10 +72,27 @@ class SpineBatches:
         case = choices[self._rng.integers(len(choices))]
         image, codes = self._slices(case, painted=source == "painted")
         bent = case.kind == TEMPLATE
-        grid = self._grid(codes.shape, self._centre(codes), bent=bent)
-        sampled = F.grid_sample(image[None], grid, align_corners=False)[0]
+        centre = self._centre(codes)
+        padding, beyond = "zeros", BACKGROUND
+        if len(codes) >= 2 * LEAST_ROWS and self._rng.random() < self.settings.cut:
+            kept, centre = self._cut(len(codes), centre)
+            image, codes = image[:, kept], codes[kept]
+            padding, beyond = "border", UNKNOWN
+        grid = self._grid(codes.shape, centre, bent=bent)
+        sampled = F.grid_sample(image[None], grid, padding_mode=padding, align_corners=False)[0]
         label = F.grid_sample((codes[None, None] + 1).float(), grid, mode="nearest", align_corners=False)[0, 0]
-        return sampled, (label - 1).clamp(min=BACKGROUND)
+        return sampled, torch.where(label < 1, beyond, label - 1)
+
+    def _cut(self, rows: int, centre: np.ndarray) -> tuple[slice, np.ndarray]:
+        """Return the rows of a field of view that ends somewhere in the patch, and where to look in them.
+
+        So the network sees vertebrae that the edge of an image cuts through, smeared beyond it as sliding_window() pads
+        them: else the last one of a cropped image may look like a sacrum. What it says of the smear does not matter.
+        """
+        end = int(np.clip(centre[0] + self._rng.uniform(-0.4, 0.4) * ROWS, LEAST_ROWS, rows - LEAST_ROWS))
+        if self._rng.random() < 0.5:
+            return slice(0, end), centre
+        return slice(end, rows), centre - (end, 0)
 
     def _slices(self, case: Case, *, painted: bool) -> tuple[torch.Tensor, torch.Tensor]:
         """Return a slice with its neighbours (3, H, W) in 0..1 and its codes (H, W)."""

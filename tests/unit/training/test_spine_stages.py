@@ -125,6 +125,26 @@ def test_batches_of_one_seed_are_equal_and_have_the_patch_size():
     assert int(first[1].max()) < len(ALLOWED)
 
 
+def test_where_a_field_of_view_ends_nothing_is_taught_beyond_it():
+    cut, whole = (
+        SpineBatches([drawn_case()], BatchSettings(size=8, shares={"myosegmentum": 1.0}, cut=share), seed=5)
+        for share in (1.0, 0.0)
+    )
+    codes = cut.draw(torch.device("cpu"))[1]
+
+    assert (codes == UNKNOWN).flatten(1).any(dim=1).all()
+    assert (codes == VERTEBRA).any()
+    assert not (whole.draw(torch.device("cpu"))[1] == UNKNOWN).any()
+
+
+def test_a_slice_too_low_to_be_cut_stays_whole():
+    case = drawn_case()
+    low = replace(case, arrays={name: array[:, :70] for name, array in case.arrays.items()})
+    batches = SpineBatches([low], BatchSettings(size=4, shares={"myosegmentum": 1.0}, cut=1.0), seed=5)
+
+    assert not (batches.draw(torch.device("cpu"))[1] == UNKNOWN).any()
+
+
 SMALL = Stage1Settings(
     minutes=1e6, steps=2, unlabelled=2, batches=BatchSettings(size=2, shares={"myosegmentum": 1.0}), save_every_s=1e6
 )
