@@ -122,6 +122,23 @@ def _reference(confirming: bool) -> Step:
     return Step("C2 confirmed" if confirming else "not confirmed", soft, [one.mask for one in kept], seen)
 
 
+def without_strays() -> Step:
+    splinter = Body(box(84, height=18, left=64, width=18, value=0.6), 0.6, ("unet",))
+    bodies = [body(5, height=24), body(38, height=24), splinter]
+    s1, seen = box(72), [detection(74, kind="S1")]
+    kept = rule.without_strays(bodies, s1, seen, above=False)
+    soft = np.max([s1, *(one.soft for one in bodies)], axis=0)
+    return Step("strays", soft, [*(one.mask for one in kept), s1 >= 0.5], seen)
+
+
+def taken_for() -> Step:
+    bodies, s1 = [body(5, height=24), body(38, height=24), body(71, height=24)], box(71, height=24)
+    s2, seen = box(106, height=24), [detection(106, height=24, kind="S1")]
+    doubted = rule.taken_for(s1, bodies, above=False)
+    kept = bodies if doubted else [*bodies, Body(s2, 0.9, ("unet", "detector"))]
+    return Step("S1 in doubt", np.max([s2, *(one.soft for one in bodies)], axis=0), [one.mask for one in kept], seen)
+
+
 STEPS: tuple[Callable[[], Step], ...] = (
     pieces,
     separate_cores,
@@ -133,6 +150,8 @@ STEPS: tuple[Callable[[], Step], ...] = (
     in_column,
     lambda: _reference(True),
     lambda: _reference(False),
+    without_strays,
+    taken_for,
 )
 
 

@@ -35,6 +35,8 @@ LEAST_PIECE = 20
 """Pixels on the model's grid, whose smallest bodies have more than a hundred."""
 
 LEAST_CORE, SPLINTER = 10, 0.25
+STRAYS = 2
+"""Bodies beyond a reference vertebra, of which more are no strays but a column: then it is no reference vertebra."""
 
 _RISING = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95)
 _TOUCHES = 0.3
@@ -274,9 +276,7 @@ def reference(soft: np.ndarray, bodies: Sequence[Body], detections: Sequence[Det
     soft: the U-Net's probability of it. detections: those of its kind. It must lie where it can be: next to the end of
     the column, about as large as what it is next to.
     """
-    labels, _ = ndimage.label(soft >= 0.5)
-    large = 1 + np.flatnonzero(np.bincount(labels.ravel())[1:] >= LEAST_PIECE)
-    candidates = [Body(soft * (labels == n), _mean(soft, labels == n), ("unet",)) for n in large]
+    candidates = _painted(soft)
     candidates += [Body(found.soft, found.score, ("detector",)) for found in detections if found.score >= SURE]
     possible = [one for one in candidates if bodies and at_end(one, bodies, above=above)]
     return max(possible, key=lambda one: one.score * one.size, default=None)
@@ -292,6 +292,44 @@ def confirmed(found: Body | None, detections: Sequence[Detection]) -> Body | Non
     column, row = np.rint(found.centre).astype(int)
     seen = [one for one in detections if one.mask[row, column]]
     return replace(found, witnesses=("unet", "detector")) if seen else None
+
+
+def without_strays(
+    bodies: Sequence[Body], soft: np.ndarray, detections: Sequence[Detection], *, above: bool
+) -> tuple[Body, ...]:
+    """Return the bodies without those that a reference vertebra which both networks see leaves no room for.
+
+    Beyond S1, or beside it, is no vertebral body: what one network alone saw there, and that weakly, are parts of the
+    sacrum or of the hips. A surer body stays: then it is the reference that is in doubt.
+    """
+    seen = [one for one in _painted(soft) if confirmed(one, detections)]
+    kept = tuple(body for body in bodies if not any(_stray(body, one, above=above) for one in seen))
+    return kept if len(bodies) - len(kept) <= STRAYS else tuple(bodies)
+
+
+def _stray(body: Body, found: Body, *, above: bool) -> bool:
+    """Whether a body is weak and lies beside a reference vertebra or beyond it, not before it."""
+    weak = len(body.witnesses) == 1 and body.score < SURE
+    beyond = (body.centre[1] - found.centre[1]) * (-1 if above else 1)
+    return weak and bool(beyond > -found.size / 2)
+
+
+def taken_for(soft: np.ndarray, bodies: Sequence[Body], *, above: bool) -> bool:
+    """Whether the body at the end of the column is itself a reference vertebra by the U-Net.
+
+    Then what lies beyond it may be the next one (S2 for S1), from which every level would be wrong.
+    """
+    if not bodies:
+        return False
+    end = bodies[0 if above else -1]
+    return bool(soft[end.mask].mean() >= AGREES)
+
+
+def _painted(soft: np.ndarray) -> list[Body]:
+    """Return the parts of a channel of the U-Net that are large enough to be a vertebra."""
+    labels, _ = ndimage.label(soft >= 0.5)
+    large = 1 + np.flatnonzero(np.bincount(labels.ravel())[1:] >= LEAST_PIECE)
+    return [Body(soft * (labels == n), _mean(soft, labels == n), ("unet",)) for n in large]
 
 
 def at_end(candidate: Body, bodies: Sequence[Body], *, above: bool) -> bool:

@@ -45,6 +45,10 @@ LONGEST_SIDE, SMALLEST_SIDE = 1536, 96
 STEPS, ALIKE, SURE_BODY = ((0.85, 1.65), (2.1, 2.9)), 1.3, 0.7
 """Between centres, in bodies: to the next one, over a missing one. Neighbours differ in size by less than ALIKE, and
 their mean probability is at least SURE_BODY: only then levels are counted past them."""
+C2_STEPS = ((0.85, 2.1),)
+"""From C2, whose dens lifts its centre: 1.3 to 1.9 bodies to C3, where C4 would be 2.6 away."""
+NEAR = 3
+"""Bodies whose median says how large one is at an end of a stretch."""
 STEP, MEETING = 1.15, (0.7, 0.15)
 """Between centres of neighbours, in bodies; and how far the counts from both ends may be apart from the room between
 them, in steps: so many, and so much of the room."""
@@ -294,7 +298,8 @@ def _meet(column: Column, breaks: Sequence[int], counts: Sequence[Labelling]) ->
     if not upper:
         return True
     room = STANDARD.index(lower[0]) - STANDARD.index(upper[-1])
-    sizes = [column.row[place].size for place in (first, last)]
+    ends = column.row[max(0, first + 1 - NEAR) : first + 1], column.row[last : last + NEAR]
+    sizes = [float(np.median([body.size for body in end])) for end in ends]
     steps = float(np.linalg.norm(column.row[last].centre - column.row[first].centre)) / (STEP * float(np.mean(sizes)))
     return room >= 1 and abs(steps - room) <= MEETING[0] + MEETING[1] * room
 
@@ -309,7 +314,8 @@ def _regular(column: Column, above: int) -> bool:
     height = lower.size if upper is column.c2 else upper.size if references else (upper.size + lower.size) / 2
     step = float(np.linalg.norm(lower.centre - upper.centre)) / height
     alike = bool(references) or 1 / ALIKE <= upper.size / lower.size <= ALIKE
-    return alike and min(upper.score, lower.score) >= SURE_BODY and any(low <= step <= high for low, high in STEPS)
+    usual = C2_STEPS if upper is column.c2 else STEPS
+    return alike and min(upper.score, lower.score) >= SURE_BODY and any(low <= step <= high for low, high in usual)
 
 
 def _segment(number: int, labels: Sequence[VertebraLabel], sacrum: Instance | None, column: Column) -> Segment:

@@ -17,7 +17,16 @@ from dicom_ai.imaging.radiograph_contrast import two_channels
 from dicom_ai.inference.maskrcnn import LEAST_SCORE, MaskRCNNRunner, merged, pasted
 from dicom_ai.inference.runtime import Runner
 from dicom_ai.inference.sliding_window import Window, sliding_window, window_starts
-from dicom_ai.inference.vertebra_ensemble import Body, Detection, alone, confirmed, ensemble, reference
+from dicom_ai.inference.vertebra_ensemble import (
+    Body,
+    Detection,
+    alone,
+    confirmed,
+    ensemble,
+    reference,
+    taken_for,
+    without_strays,
+)
 
 CHANNELS = ("body", "core", "C2", "S1", "front")
 """What the channels of the U-Net stand for."""
@@ -81,15 +90,7 @@ class Networks:
             if fine:
                 mirrored = detections_in(np.ascontiguousarray(pixels[:, ::-1]), self.detector, self.patch, exposed)
                 detections = seen_twice(detections, [replace(one, soft=one.soft[:, ::-1]) for one in mirrored])
-        body, core, c2, s1, front = prob
-        of = {kind: [one for one in detections if one.kind == kind] for kind in ("vertebra", "C2", "S1")}
-        bodies = alone(of["vertebra"]) if self.system == "detector" else ensemble(body, core, of["vertebra"])
-        joined = self.system == "ensemble" and self.detector is not None
-        ends = []
-        for soft, kind, above in ((c2, "C2", True), (s1, "S1", False)):
-            found = reference(soft, bodies, () if joined else of[kind], above=above)
-            ends.append(confirmed(found, of[kind]) if joined else found)
-        return Column(scale, bodies, ends[0], ends[1], front)
+        return column_of(prob, detections, scale, self.system if self.detector else "unet")
 
     def _probabilities(self, pixels: np.ndarray, exposed: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
         """Return the U-Net's channels, (len(CHANNELS), rows, columns)."""
@@ -102,6 +103,25 @@ class Networks:
         if logits.shape != (1, len(CHANNELS), *tile.shape[2:]) or not np.isfinite(logits).all():
             raise ModelError(f"the U-Net gives {logits.shape} for a window of {tile.shape[2:]}")
         return logits
+
+
+def column_of(prob: np.ndarray, detections: Sequence[Detection], scale: float, system: str) -> Column:
+    """Return the column that one of SYSTEMS makes of what the networks see: bodies, then the reference vertebrae.
+
+    prob: of the U-Net, (len(CHANNELS), rows, columns). scale: pixels of the grid per native one.
+    """
+    body, core, c2, s1, front = prob
+    of = {kind: [one for one in detections if one.kind == kind] for kind in ("vertebra", "C2", "S1")}
+    bodies = alone(of["vertebra"]) if system == "detector" else ensemble(body, core, of["vertebra"])
+    joined = system == "ensemble"
+    ends = []
+    for soft, kind, above in ((c2, "C2", True), (s1, "S1", False)):
+        if joined:
+            bodies = without_strays(bodies, soft, of[kind], above=above)
+        found = reference(soft, bodies, () if joined else of[kind], above=above)
+        found = confirmed(found, of[kind]) if joined else found
+        ends.append(None if taken_for(soft, bodies, above=above) else found)
+    return Column(scale, bodies, ends[0], ends[1], front)
 
 
 @dataclass(frozen=True, slots=True)

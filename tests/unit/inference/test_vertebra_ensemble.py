@@ -14,7 +14,9 @@ from dicom_ai.inference.vertebra_ensemble import (
     in_column,
     pieces,
     reference,
+    taken_for,
     without_specks,
+    without_strays,
     witnessed,
 )
 
@@ -184,6 +186,41 @@ def test_a_reference_that_only_one_network_sees_is_not_confirmed():
     assert confirmed(found, [Detection("C2", 0.9, box(22))]).witnesses == ("unet", "detector")
     assert confirmed(found, [Detection("C2", 0.9, box(120))]) is None
     assert confirmed(None, [Detection("C2", 0.9, box(22))]) is None
+
+
+def stray(top: int, **kind) -> Body:
+    return Body(box(top, value=0.6, **kind), 0.6, ("unet",))
+
+
+def test_weak_bodies_below_an_s1_that_both_networks_see_are_parts_of_the_sacrum():
+    bodies = (*(body(top) for top in TOPS[:4]), stray(190, left=60, width=20), stray(260))
+    s1, seen = box(180), [Detection("S1", 0.9, box(182))]
+
+    assert [one.centre[1] for one in without_strays(bodies, s1, seen, above=False)] == [34.5, 74.5, 114.5, 154.5]
+    assert without_strays(bodies, s1, [], above=False) == bodies
+    assert without_strays(bodies, NOTHING, seen, above=False) == bodies
+
+
+def test_a_body_that_both_networks_see_below_s1_is_no_stray():
+    sure = Body(box(220, value=0.6), 0.6, ("unet", "detector"))
+    bodies = (body(20), body(60), sure)
+
+    assert without_strays(bodies, box(180), [Detection("S1", 0.9, box(182))], above=False) == bodies
+
+
+def test_what_leaves_three_bodies_below_it_is_no_s1():
+    bodies = (body(20), *(stray(top) for top in (100, 140, 180)))
+
+    assert without_strays(bodies, box(60), [Detection("S1", 0.9, box(62))], above=False) == bodies
+
+
+def test_a_last_body_that_looks_like_s1_itself_leaves_s1_in_doubt():
+    bodies = [body(top) for top in TOPS]
+
+    assert taken_for(box(220, value=0.7), bodies, above=False)
+    assert not taken_for(box(260), bodies, above=False)
+    assert not taken_for(box(220, value=0.7), bodies, above=True)
+    assert not taken_for(box(220), [], above=False)
 
 
 def test_a_neck_that_leans_forward_keeps_its_upper_bodies():

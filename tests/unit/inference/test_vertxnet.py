@@ -205,6 +205,11 @@ def test_a_c2_from_which_no_step_is_regular_names_nobody_and_has_no_name():
     assert levels(column((110, 150, 190), c2=15)) == [None] * 4
 
 
+def test_the_dens_of_c2_makes_its_step_no_gap_and_a_missing_c3_does():
+    assert levels(column((60, 100, 140), c2=4)) == ["C2", "C3", "C4", "C5"]
+    assert levels(column((100, 140, 180), c2=20)) == [None] * 4
+
+
 def spine(count: int = 24, *, joined: int = 0) -> Column:
     """A spine of so many bodies, the first C2 and the last S1; the one at `joined` has run together with the next."""
     row = []
@@ -227,6 +232,17 @@ def test_behind_two_bodies_that_have_run_together_each_end_counts_for_itself():
     assert found[:10] == ["C2", "C3", "C4", "C5", "C6", "C7", "T1", "T2", "T3", "T4"]
     assert found[10] is None
     assert found[11:] == ["T7", "T8", "T9", "T10", "T11", "T12", "L1", "L2", "L3", "L4", "L5", "S1"]
+
+
+def test_one_body_drawn_too_large_beside_a_gap_does_not_part_the_ends():
+    row = list(spine().row)
+    for place, width in ((7, 23), (16, 32), (17, 21)):
+        soft = np.zeros(SHAPE)
+        soft[4 + 16 * place : 16 + 16 * place, 117 - width // 2 : 117 + (width + 1) // 2] = 0.9
+        row[place] = Body(soft, 0.9, ("unet",))
+    seen = Column(1.0, (*row[1:8], *row[16:-1]), row[0], row[-1], np.zeros(SHAPE))
+
+    assert levels(seen) == [*STANDARD[1:9], *STANDARD[17:]]
 
 
 def test_ends_that_leave_no_room_for_what_should_lie_between_give_no_level():
