@@ -9,6 +9,8 @@ import click
 from dicom_ai.cli._model_options import threads_option
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from dicom_ai.training.recipes import Recipe, TrainRequest
 
 
@@ -17,8 +19,7 @@ if TYPE_CHECKING:
 @click.option(
     "--data",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
-    required=True,
-    help="Folder of the training data.",
+    help="Folder of the training data; needed for everything but --mean-of.",
 )
 @click.option(
     "--out",
@@ -39,13 +40,19 @@ if TYPE_CHECKING:
     type=click.Path(exists=True, file_okay=False, path_type=Path),
     help="Model folder whose weights the training starts from.",
 )
+@click.option(
+    "--mean-of",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    multiple=True,
+    help="Model folder whose weights are averaged with those of the others named so, instead of a training.",
+)
 @click.option("--ablate", is_flag=True, help="Train small variants instead and print how they compare.")
 @click.option(
     "--deliver", type=click.Path(file_okay=False, path_type=Path), help="Folder to write the model folder into."
 )
 def command(
     model: str,
-    data: Path,
+    data: Path | None,
     out: Path,
     net: str,
     steps: int,
@@ -55,6 +62,7 @@ def command(
     workers: int,
     device: str,
     weights: Path | None,
+    mean_of: tuple[Path, ...],
     ablate: bool,
     deliver: Path | None,
 ) -> None:
@@ -65,6 +73,11 @@ def command(
     chosen = recipe(model)
     if net and net not in chosen.CONFIGS:
         raise click.BadParameter(f"{net!r} is not one of {', '.join(chosen.CONFIGS)}", param_hint="--config")
+    if mean_of:
+        click.echo(str(_mean(chosen, mean_of, deliver)))
+        return
+    if data is None:
+        raise click.UsageError("--data is missing: the folder of the training data")
     request = TrainRequest(data, out, net, steps, minutes, seed, threads, workers, device, weights)
     if ablate:
         _compare(chosen, request)
@@ -72,6 +85,16 @@ def command(
     chosen.train(request, say=lambda line: click.echo(line, err=True))
     if deliver is not None:
         click.echo(str(chosen.deliver(out, deliver)))
+
+
+def _mean(chosen: "Recipe", parts: "Sequence[Path]", deliver: Path | None) -> Path:
+    """Write the mean of the weights of several model folders."""
+    if not hasattr(chosen, "deliver_mean"):
+        raise click.UsageError("this recipe averages no weights")
+    if len(parts) < 2 or deliver is None:
+        raise click.UsageError("--mean-of is given for each of at least two model folders, with --deliver")
+    folder: Path = chosen.deliver_mean(parts, deliver)
+    return folder
 
 
 def _compare(chosen: "Recipe", request: "TrainRequest") -> None:

@@ -125,8 +125,8 @@ class Recipe(Protocol):
         """Write metrics.json and MODEL_CARD.md of a model folder from a report."""
 
     # A recipe whose card also tells of its folds has describe_folds(folder, report, *, trained), one with variants to
-    # compare has ablate(request, *, say), one whose shipped weights can stand for a fold has seen_people(models); the
-    # commands ask with hasattr.
+    # compare has ablate(request, *, say), one whose weights may be averaged has deliver_mean(parts, models), one whose
+    # shipped weights can stand for a fold has seen_people(models); the commands ask with hasattr.
 
 
 def recipe(model: str) -> Recipe:

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from dicom_ai.training.data.spine_batches import COLUMNS, ROWS
 from dicom_ai.training.data.spine_cases import DISCS_ONLY, SOURCES
@@ -89,12 +89,9 @@ sha256 = "{digest}"
 {data}"""
 
 
-def write_training(
-    folder: Path, facts: dict[str, Any], header: dict[str, object], *, before: Sequence[dict[str, str]] = ()
-) -> None:
-    """Write training.json and training_cases.json. before: cases of the weights that the training began with."""
-    rows = [*before, *cast(list[dict[str, Any]], header["cases"])]
-    single = {str(row["name"]): row for row in rows}.values()
+def write_training(folder: Path, facts: dict[str, Any], seen: Sequence[dict[str, Any]]) -> None:
+    """Write training.json and training_cases.json. seen: the cases of all its trainings, each as often as it may be."""
+    single = {str(row["name"]): row for row in seen}.values()
     cases = [{key: str(row[key]) for key in ("name", "person", "digest", "source")} for row in single]
     (folder / SEEN_FILE).write_text(json.dumps({"cases": cases}, indent=1) + "\n", encoding="utf-8")
     (folder / TRAINING_FILE).write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
@@ -184,9 +181,18 @@ def write_card(folder: Path) -> None:
         branches=training["settings"]["branches"],
         size=training["settings"]["batches"]["size"],
         before=_BEFORE.format(**training["before"]) if training.get("before") else "",
+        mean=_mean(training.get("mean_of", ())),
         **{key: training[key] for key in ("config", "steps", "minutes")},
     )
     (folder / "MODEL_CARD.md").write_text(text, encoding="utf-8")
+
+
+def _mean(parts: Sequence[dict[str, Any]]) -> str:
+    """Return what the card says of weights that are a mean of several trainings'."""
+    if not parts:
+        return ""
+    steps = [f"{part['steps']:,}" for part in parts]
+    return _MEAN.format(count=len(parts), steps=f"{', '.join(steps[:-1])} and {steps[-1]}")
 
 
 _DISCS = {
@@ -199,6 +205,9 @@ training they were derived from the vertebrae around them, with their rim left o
 }
 """Whether drawn discs taught the weights -> what the card says of discs."""
 _BEFORE = ", the first {steps} steps of them ({minutes} minutes) as the weights that it began with"
+_MEAN = """
+  **What is shipped is the mean of {count} such weights**, of {steps} steps, each of which went on from another
+  one: the longest training alone draws known images better and names worse."""
 
 _QUICK = """
 The same cases with every {every}th slice, which is how far apart scanners make them (the sources were interpolated to
@@ -255,9 +264,9 @@ Measured with `dicom-ai evaluate spine-mr --data ../shared/data --card` on cases
 - ImageNet weights, with which the paper starts, cannot be had here; every weight starts at random.
 - Network `{config}` ({millions:.2f} million parameters), {branches} branch, {steps} steps of {size} patches in
   {minutes} minutes on one or two CPU threads, bfloat16 arithmetic{before}; the running mean of
-  the weights is shipped, large kernels stored as float16. Cross pseudo supervision (`--config compact-cps`) and the
-  second stage were not used for it: a second stage of 300 steps on top of the first 5,427 was not better on eight
-  unseen people (docs/training.md), and does not ship.
+  the weights is shipped, large kernels stored as float16.{mean}
+- Cross pseudo supervision (`--config compact-cps`) and the second stage were not used for it: a second stage of 300
+  steps on top of the first 5,427 was not better on eight unseen people (docs/training.md), and does not ship.
 
 ## Known failures
 

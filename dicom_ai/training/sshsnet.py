@@ -7,7 +7,8 @@
 the paper with both; `paper-20` has its 20 classes too, a level each, and is trained on drawn volumes and not delivered,
 for such classes name levels where no anchor is seen. `compact-brief` takes smaller steps, for trainings of minutes.
 `--config compact-stage2` trains the second stage on top of the first one that lies in --out; it is not delivered: what
-ships is the first stage. `--weights models/spine-mr` begins with the weights of a model folder.
+ships is the first stage. `--weights models/spine-mr` begins with the weights of a model folder, and `--mean-of A
+--mean-of B --deliver models` writes the mean of the weights of several.
 """
 
 import json
@@ -15,10 +16,11 @@ from collections.abc import Sequence
 from dataclasses import asdict, replace
 from functools import lru_cache, partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
+from torch import nn
 
 from dicom_ai.errors import ConfigError
 from dicom_ai.inference.manifest import read_manifest
@@ -140,13 +142,19 @@ def _training_of(weights: Path | None) -> dict[str, float]:
     """Return the steps and minutes that the weights to start from have had."""
     if weights is None:
         return {}
-    facts = json.loads((weights / spine_card.TRAINING_FILE).read_text(encoding="utf-8"))
+    facts = _facts_of(weights)
     return {key: facts[key] for key in ("steps", "minutes")}
+
+
+def _facts_of(weights: Path) -> dict[str, Any]:
+    """Return what a model folder says of its training."""
+    facts: dict[str, Any] = json.loads((weights / spine_card.TRAINING_FILE).read_text(encoding="utf-8"))
+    return facts
 
 
 def _given(weights: Path) -> DeepLabV3Plus:
     """Return the branch of a model folder, as it is shipped."""
-    branch = DeepLabV3Plus(SETTINGS[CONFIGS[0]].net)
+    branch = DeepLabV3Plus(SETTINGS[_facts_of(weights)["config"]].net)
     folded(branch)
     stored = initializers(read_manifest(weights).weights_of("main").path)
     branch.load_state_dict({name: torch.from_numpy(value.astype(np.float32)) for name, value in stored.items()})
@@ -193,10 +201,6 @@ def deliver(out: Path, models: Path) -> Path:
     state = torch.load(out / CHECKPOINT, weights_only=True, map_location="cpu")
     net = trained_branches(out)[0]
     parameters = sum(parameter.numel() for parameter in net.parameters())
-    merged = folded(net)
-    folder = models / MODEL
-    folder.mkdir(parents=True, exist_ok=True)
-    digest = write_onnx(merged, dict(merged.state_dict()), (1, 3, ROWS, COLUMNS), folder / "weights.onnx")
     before = recipe["training_before"]
     facts = {
         "config": config,
@@ -207,8 +211,34 @@ def deliver(out: Path, models: Path) -> Path:
         "settings": json.loads(state["config"]),
         "network": asdict(SETTINGS[config].net),
     }
-    spine_card.write_training(folder, facts, read_header(out / PACK), before=recipe["before"])
-    spine_card.write_manifest(folder, digest, net=NETS[config])
+    cases = cast(list[dict[str, Any]], read_header(out / PACK)["cases"])
+    return _write(models, folded(net), facts, [*recipe["before"], *cases])
+
+
+def deliver_mean(parts: Sequence[Path], models: Path) -> Path:
+    """Write the model folder of the mean of the weights of several: of one network, each gone on from another of them.
+
+    Between weights that see known images better and those that they began with lie some that do so and still know
+    what the first knew (Wortsman 2022, arXiv 2109.01903 and 2203.05482). parts: the facts of the last are told, with
+    the steps of all. Raises ConfigError where they are not weights of one network.
+    """
+    facts = [_facts_of(part) for part in parts]
+    if any(one["network"] != facts[0]["network"] for one in facts):
+        raise ConfigError(f"not weights of one network: {', '.join(map(str, parts))}")
+    states = [_given(part).state_dict() for part in parts]
+    net = _given(parts[0])
+    net.load_state_dict({name: torch.stack([state[name] for state in states]).mean(dim=0) for name in states[0]})
+    told = facts[-1] | {"mean_of": [{key: one[key] for key in ("config", "steps", "minutes")} for one in facts]}
+    return _write(models, net, told, [case for part in parts for case in spine_evaluation.seen_cases(part)])
+
+
+def _write(models: Path, merged: nn.Module, facts: dict[str, Any], cases: Sequence[dict[str, Any]]) -> Path:
+    """Write the model folder of a network whose normalisations are folded; return it."""
+    folder = models / MODEL
+    folder.mkdir(parents=True, exist_ok=True)
+    digest = write_onnx(merged, dict(merged.state_dict()), (1, 3, ROWS, COLUMNS), folder / "weights.onnx")
+    spine_card.write_training(folder, facts, cases)
+    spine_card.write_manifest(folder, digest, net=NETS[facts["config"]])
     spine_card.write_card(folder)
     return folder
 

@@ -40,3 +40,19 @@ def test_a_report_becomes_csv_with_a_column_for_each_score():
     report = Report(("image", "dice"), ({"image": "a", "dice": 0.5}, {"image": "b", "dice": None}))
 
     assert _csv(report) == "image,dice\na,0.5\nb,\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["spine-mr"], "--data is missing"),
+        (["spine-mr", "--mean-of", "."], "at least two model folders"),
+        (["spine-mr", "--mean-of", ".", "--mean-of", "."], "with --deliver"),
+        (["spinal-cord", "--mean-of", ".", "--mean-of", ".", "--deliver", "out"], "averages no weights"),
+    ],
+)
+def test_what_is_missing_for_a_training_or_a_mean_is_said(arguments, said):
+    result = CliRunner().invoke(train, arguments)
+
+    assert result.exit_code == 2
+    assert said in result.output

@@ -1,6 +1,7 @@
 """The recipe from a pack to a model folder that loads, and its refusals."""
 
 import json
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -19,6 +20,11 @@ from dicom_ai.training.recipes import EvaluateRequest, Report, TrainRequest, rec
 from dicom_ai.training.spine_evaluation import COLUMNS, HELD_OUT  # noqa: E402
 
 from .test_spine_stages import drawn_case  # noqa: E402
+
+pytestmark = [
+    pytest.mark.filterwarnings(f"ignore::{kind}") for kind in ("FutureWarning", "DeprecationWarning", "UserWarning")
+]
+"""The exporter of torch warns of itself."""
 
 
 @pytest.fixture
@@ -42,9 +48,6 @@ def test_spine_mr_has_this_recipe():
     assert sshsnet.CONFIGS[0] == "compact"
 
 
-@pytest.mark.filterwarnings("ignore::FutureWarning")
-@pytest.mark.filterwarnings("ignore::DeprecationWarning")
-@pytest.mark.filterwarnings("ignore::UserWarning")
 def test_a_pack_becomes_a_model_folder_that_loads_and_knows_whom_it_has_seen(out, tmp_path):
     sshsnet.train(request(out, tmp_path), say=lambda line: None)
 
@@ -73,8 +76,8 @@ def test_a_training_that_goes_on_from_shipped_weights_remembers_their_cases(out,
 
     sshsnet.train(request(out, tmp_path, weights=shipped), say=lambda line: None)
     before = json.loads((out / sshsnet.RECIPE).read_text())["before"]
-    header = {"cases": [seen_cases(shipped)[0], {"name": "x", "person": "x", "digest": "0", "source": "drawn"}]}
-    sshsnet.spine_card.write_training(tmp_path, {}, header, before=before)
+    new = [seen_cases(shipped)[0], {"name": "x", "person": "x", "digest": "0", "source": "drawn"}]
+    sshsnet.spine_card.write_training(tmp_path, {}, [*before, *new])
 
     assert before == seen_cases(shipped)
     assert seen_people(tmp_path) == seen_people(shipped) | {"x"}
@@ -118,6 +121,43 @@ def test_the_papers_20_classes_are_trained_and_not_delivered(out, tmp_path, monk
         sshsnet.deliver(out, tmp_path / "models")
 
 
+@pytest.fixture(scope="module")
+def two_trainings(tmp_path_factory):
+    """Model folders of one step each; the second training goes on from the first and has seen somebody more."""
+    torch.set_num_threads(1)
+    root, folders = tmp_path_factory.mktemp("mean"), []
+    for number, name in enumerate(("myosegmentum_98", "myosegmentum_99")):
+        out = root / f"out-{number}"
+        out.mkdir()
+        write_pack(out / sshsnet.PACK, [drawn_case(name)], about={})
+        sshsnet.train(request(out, root, weights=folders[-1] if folders else None), say=lambda line: None)
+        folders.append(sshsnet.deliver(out, root / f"models-{number}"))
+    return folders
+
+
+def test_the_mean_of_two_trainings_lies_between_them_and_knows_whom_both_have_seen(two_trainings, tmp_path):
+    from dicom_ai.training.spine_evaluation import seen_people
+
+    folder = sshsnet.deliver_mean(two_trainings, tmp_path)
+
+    first, second, mean = (sshsnet._given(one).state_dict()["head.weight"] for one in (*two_trainings, folder))
+    assert not torch.equal(first, second)
+    torch.testing.assert_close(mean, (first + second) / 2, atol=1e-3, rtol=0)  # stored as float16
+    assert seen_people(folder) == {"myosegmentum_98", "myosegmentum_99"}
+    assert "the mean of 2 such weights**, of 1 and 2 steps" in (folder / "MODEL_CARD.md").read_text()
+    assert ModelStore(tmp_path, device="cpu", threads=1).check("spine-mr").ok
+
+
+def test_weights_of_two_networks_have_no_mean(two_trainings, tmp_path):
+    other = tmp_path / "other"
+    shutil.copytree(two_trainings[0], other)
+    facts = json.loads((other / "training.json").read_text())
+    (other / "training.json").write_text(json.dumps(facts | {"network": {}}))
+
+    with pytest.raises(ConfigError, match="not weights of one network"):
+        sshsnet.deliver_mean([*two_trainings, other], tmp_path / "models")
+
+
 def test_the_second_stage_needs_the_first(out, tmp_path):
     with pytest.raises(ConfigError, match="train the first stage"):
         sshsnet.train(request(out, tmp_path, config="compact-stage2"), say=lambda line: None)
@@ -150,7 +190,7 @@ def test_the_card_shows_the_scores_it_is_given(out, tmp_path):
             "minutes": 1,
             "settings": {"branches": 1, "batches": {"size": 2}},
         },
-        {"cases": []},
+        [],
     )
     row = dict.fromkeys(COLUMNS, 0) | {"image": "x", "crop": "", "dice_mean": 0.9, "dice_worst": 0.8, "worst": "L5"}
 
