@@ -35,6 +35,9 @@ ORIENTATION = "LIP"
 """Slices from right to left, rows from head to foot, columns from front to back."""
 LEAST_JOINTS = 2
 """Fewer discs between two bones are no spine."""
+LEAST_JOINED = 0.6
+"""Nor is it one where discs lie in less than this share of the gaps between bones: in the images of 23 people it was
+0.83 and more, in white noise, in which 8 to 18 bones are found, 0.57 and less."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,10 +124,14 @@ class SSHSNetPredictor:
         classes = sure.argmax(axis=0).astype(np.uint8)
         parts = separate(classes, self._values, sagittal.spacing_mm.tolist())
         score = _score(sure, parts)
+        notes += [parts.doubt] * bool(parts.doubt)
         joined = joints(parts, sagittal.spacing_mm.tolist())
-        if joined < LEAST_JOINTS or score < self.manifest.found_threshold:
-            needed = f"{self.manifest.found_threshold:g} and {LEAST_JOINTS} are needed"
-            notes.append(f"no spine found: score {score:.2f}, {joined} discs between two bones, where {needed}")
+        bones = len(parts.vertebrae) + (parts.sacrum is not None)
+        if joined < max(LEAST_JOINTS, LEAST_JOINED * (bones - 1)) or score < self.manifest.found_threshold:
+            needed = f"{self.manifest.found_threshold:g}, {LEAST_JOINTS} discs and {LEAST_JOINED:.0%} of the gaps"
+            notes.append(
+                f"no spine found: score {score:.2f}, {joined} discs between {bones} bones, where {needed} are needed"
+            )
             return Segmentation(np.zeros(native.shape, np.uint8), (), score, notes=tuple(notes))
         inside = np.where(parts.labels > 0, 1.0 - sure[0], 0.0).astype(np.float32)
         labels = on_native(parts.labels, inside, sagittal, native)

@@ -53,8 +53,8 @@ STEP, MEETING = 1.15, (0.7, 0.15)
 """Between centres of neighbours, in bodies; and how far the counts from both ends may be apart from the room between
 them, in steps: so many, and so much of the room."""
 OUTLINE, RIM_PX = 0.3, 3
-"""Probability at which an outline runs: at 0.5 it held 13 % less than the marked corners on five films, 4 % of which are
-waists, for the networks are less sure of a rim than of a middle. How far beyond 0.5 it may run, on the model's grid."""
+"""Probability at which an outline runs, for the networks are less sure of a rim than of a middle: at 0.5 it held 13 %
+less than the corners marked on five films, of which 4 % are waists. How far beyond 0.5 it may run, in model pixels."""
 LEAST_BODIES = 2
 SURE_SIDE = 0.12
 """Mean difference between front probability on both sides of the bodies from which the image itself is sure."""

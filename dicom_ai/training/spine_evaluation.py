@@ -2,7 +2,7 @@
 
 A case of a person whom the weights have seen is refused; with seen=True it is scored and marked. Levels are counted as
 right, wrong or withheld apart, over the structures that the truth labels. In crops without C2 and without the sacrum
-the only right answer is no level.
+the only right answer is no level. Necks made from formulas come with a whole evaluation: the volumes show loins.
 """
 
 import json
@@ -27,6 +27,8 @@ from dicom_ai.inference.predictor import Predictor
 from dicom_ai.inference.registry import ModelStore
 from dicom_ai.training.data.spine_cases import DISCS_ONLY, SAME_PERSON, volume_case
 from dicom_ai.training.recipes import BY_PERSON, SOURCE_LEFT_OUT, EvaluateRequest, Fold, Report, Say, progress_line
+from dicom_ai.training.spine_necks import neck_rows
+from dicom_ai.training.spine_tables import ANSWERS, NECKS
 
 SEEN_FILE = "training_cases.json"
 
@@ -86,6 +88,9 @@ def evaluate(request: EvaluateRequest, *, model: str, say: Say) -> Report:
             if request.pictures is not None and failed(row):
                 _picture(item, result, request.pictures)
             say(progress_line(row, COLUMNS))
+    for row in neck_rows(predictor) if request.only is None else ():
+        rows.append(row | {"every": request.every})
+        say(progress_line(row, COLUMNS))
     return Report(COLUMNS, tuple(rows), tuple(summary(rows)))
 
 
@@ -216,7 +221,7 @@ def structure_scores(
         part |= _distances(mask, own, spacing_mm) if mask.any() else {"surface_mm": None, "hd95_mm": None}
         parts.append(part)
     worst = min(parts, key=lambda part: float(part["dice"]))
-    return {answer: sum(part["answer"] == answer for part in parts) for answer in ("right", "wrong", "withheld")} | {
+    return {answer: sum(part["answer"] == answer for part in parts) for answer in ANSWERS} | {
         "structures": len(parts),
         "dice_mean": fmean(part["dice"] for part in parts),
         "dice_worst": worst["dice"],
@@ -265,8 +270,9 @@ def folds(data: Path, count: int) -> tuple[Fold, ...]:
 
 
 def summary(rows: Sequence[dict[str, Any]]) -> Iterator[str]:
-    """Yield one sentence per source, one on the levels, one on the crops; of unseen cases only."""
-    fresh = [row for row in rows if not row["seen"]]
+    """Yield one sentence per source, one on levels, crops and formula necks each; of unseen cases only."""
+    necks = [row for row in rows if row["source"] == NECKS]
+    fresh = [row for row in rows if not row["seen"] and row["source"] != NECKS]
     for source in sorted({row["source"] for row in fresh}):
         own = [row for row in fresh if row["source"] == source and not row["crop"]]
         dice = fmean(row["dice_mean"] for row in own)
@@ -279,12 +285,15 @@ def summary(rows: Sequence[dict[str, Any]]) -> Iterator[str]:
         )
     whole = [row for row in fresh if not row["crop"]]
     if whole:
-        right, wrong, held = (sum(row[key] for row in whole) for key in ("right", "wrong", "withheld"))
+        right, wrong, held = (sum(row[key] for row in whole) for key in ANSWERS)
         yield f"levels of {right + wrong + held} drawn structures: {right} right, {wrong} wrong, {held} withheld"
     crops = [row for row in fresh if row["crop"]]
     if crops:
         false = sum(row["false_levels"] for row in crops)
         yield f"{len(crops)} crops without C2 and sacrum: {false} levels named where none can be known"
+    if necks:
+        right, wrong, held, asked = (sum(row[key] for row in necks) for key in (*ANSWERS, "structures"))
+        yield f"{len(necks)} necks made from formulas: of {asked} levels {right} right, {wrong} wrong, {held} withheld"
 
 
 def _mm(value: float | None) -> str:

@@ -7,12 +7,14 @@ from typing import Any
 Row = dict[str, Any]
 
 ANSWERS = ("right", "wrong", "withheld")
+NECKS = "formula"
+"""Source of the rows that are no people's."""
 
 
 def case_table(rows: Sequence[Row]) -> list[str]:
     """Return one line per whole case."""
     lines = _head("image", "seen in training", "structures", "mean Dice", "worst", "surface", "HD95", *ANSWERS)
-    for row in rows:
+    for row in _people(rows):
         if not row["crop"]:
             lines.append(
                 f"| {row['image']} | {'yes' if row['seen'] else 'no'} | {row['structures']} | {row['dice_mean']:.3f} | "
@@ -25,7 +27,7 @@ def case_table(rows: Sequence[Row]) -> list[str]:
 def structure_table(rows: Sequence[Row]) -> list[str]:
     """Return one line per source and structure, and one for all of a source, of whole cases nobody trained on."""
     lines = _head("source", "structure", "n", "Dice", "surface", "HD95", *ANSWERS)
-    fresh = [row for row in rows if not row["crop"] and not row["seen"]]
+    fresh = [row for row in _people(rows) if not row["crop"] and not row["seen"]]
     for source in sorted({row["source"] for row in fresh}):
         parts = [part | {"image": row["image"]} for row in fresh if row["source"] == source for part in row["parts"]]
         for level in dict.fromkeys(part["level"] for part in parts):
@@ -47,6 +49,20 @@ def crop_table(rows: Sequence[Row]) -> list[str]:
             f"{worst['image'] if worst['false_levels'] else 'none'} |"
         )
     return lines
+
+
+def neck_table(rows: Sequence[Row]) -> list[str]:
+    """Return one line per neck made from formulas; a vertebra that is missed is withheld, too."""
+    lines = _head("neck", "levels", *ANSWERS, "missed")
+    for row in rows:
+        if row["source"] == NECKS:
+            counts = " | ".join(str(row[key]) for key in ("structures", *ANSWERS, "missed"))
+            lines.append(f"| {row['image']} | {counts} |")
+    return lines
+
+
+def _people(rows: Sequence[Row]) -> list[Row]:
+    return [row for row in rows if row["source"] != NECKS]
 
 
 def _parts_line(source: str, name: str, parts: Sequence[Row]) -> str:
@@ -87,3 +103,6 @@ def sections(metrics: dict[str, Any]) -> Iterator[str]:
     if any(row["crop"] for row in rows):
         yield from ["", "Cropped so that neither C2 nor the sacrum is in view; no level is the only right answer:", ""]
         yield from crop_table(rows)
+    if any(row["source"] == NECKS for row in rows):
+        yield from ["", "Necks made from formulas (`training/spine_necks.py`), which no training shows:", ""]
+        yield from neck_table(rows)

@@ -201,7 +201,7 @@ def deliver(out: Path, models: Path) -> Path:
     state = torch.load(out / CHECKPOINT, weights_only=True, map_location="cpu")
     net = trained_branches(out)[0]
     parameters = sum(parameter.numel() for parameter in net.parameters())
-    before = recipe["training_before"]
+    before = recipe.get("training_before", {})  # a training begun before this was written down
     facts = {
         "config": config,
         "parameters": parameters,

@@ -85,6 +85,26 @@ def test_c2_is_known_by_a_third_of_its_voxels():
     assert parts.c2 == parts.vertebrae[0]
 
 
+def test_a_c2_that_holds_c3_too_is_no_c2():
+    classes = column([3, 1, 1, 1])
+    classes[2:-2, 30:38, 31:59] = 3  # no disc between the first two: one bone
+    merged = separate(classes, VALUES, SPACING)
+    whole = separate(column([3, 1, 1, 1]), VALUES, SPACING)
+
+    assert whole.c2 == whole.vertebrae[0] and not whole.doubt
+    assert len(merged.vertebrae) == 3 and merged.c2 is None
+    assert "holds a part of another vertebra" in merged.doubt
+
+
+def test_a_splinter_as_high_as_the_last_body_is_no_vertebra():
+    classes = column([1, 1, 1])
+    last = 6 + 2 * (BODY_MM + DISC_MM)
+    classes[2:-2, last + 4 : last + 14, 6:20] = 1
+    classes[2:-2, last + 8 : last + 10, 20:30] = 2
+
+    assert len(separate(classes, VALUES, SPACING).vertebrae) == 3
+
+
 def test_what_lies_below_the_sacrum_is_left_out():
     parts = separate(column([1, 1, 4, 4, 1]), VALUES, SPACING)
 

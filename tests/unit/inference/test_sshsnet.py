@@ -93,8 +93,12 @@ def test_a_volume_stored_feet_first_and_mirrored_gives_the_same_bodies(shipped):
 
 @pytest.mark.parametrize(
     "voxels",
-    [np.zeros(SHAPE), np.full(SHAPE, 7.0), np.random.default_rng(1).normal(100, 20, SHAPE)],
-    ids=["zeros", "constant", "noise"],
+    [
+        np.zeros(SHAPE),
+        np.full(SHAPE, 7.0),
+        *(np.random.default_rng(seed).normal(100, 20, SHAPE) for seed in (1, 2, 5, 6)),
+    ],
+    ids=["zeros", "constant", *(f"noise {seed}" for seed in (1, 2, 5, 6))],
 )
 def test_no_spine_is_a_result_of_its_own(shipped, voxels):
     result = shipped.predict(source(Volume(voxels.astype(np.float32), affine_of(SAGITTAL))))
