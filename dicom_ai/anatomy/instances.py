@@ -8,6 +8,11 @@ import numpy as np
 
 TALL, SHORT = 1.6, 0.65
 """A vertebra TALL times as high as its neighbours lead to expect holds two; two SHORT ones may be parts of one."""
+UNCLEAR = 0.3
+"""A gap with room for this much more or less than a whole vertebra may hold one or not: a C2 that was found in part
+left room for 0.7, and C3 was called C4."""
+CLOSE = 0.5
+"""Centres nearer to each other than this share of a height are no two vertebrae: one fell apart along its middle."""
 TALLER = 1.3
 """One TALL times as high as both neighbours holds two where the row leads to expect that much less, too: between neck
 and chest heights change faster than a line through the whole row."""
@@ -40,7 +45,7 @@ class Spacing:
 
     steps: levels from each instance to the next, shape (n - 1,). blocks: indices of instances that hold two levels.
     gaps: indices of instances below which a vertebra is missing. broken: indices below which counting must stop,
-    because two parts may belong to one vertebra.
+    because two parts may belong to one vertebra, or nobody can tell how many are missing.
     """
 
     steps: tuple[int, ...]
@@ -66,13 +71,14 @@ def spacing(instances: Sequence[Instance], *, odd: frozenset[int] = frozenset())
     expected = _expected(heights, usable)
     discs = np.array([_distance(above, below) for above, below in pairwise(instances)])
     disc = float(np.median(discs))
-    missing = [_missing(gap, disc, expected[index]) for index, gap in enumerate(discs)]
+    rooms = [_room(gap, disc, expected[index]) for index, gap in enumerate(discs)]
+    missing = [max(0, round(room)) for room in rooms]
     blocks = frozenset(index for index in usable if _holds_two(index, heights, expected, usable))
     return Spacing(
         steps=tuple(1 + missing[index] + (index in blocks) for index in range(len(discs))),
         blocks=blocks,
         gaps=frozenset(index for index, count in enumerate(missing) if count),
-        broken=frozenset(_broken(instances, heights, expected, odd)),
+        broken=frozenset([*_broken(instances, heights, expected, odd), *_unclear(rooms), *_close(instances, expected)]),
     )
 
 
@@ -94,10 +100,30 @@ def _distance(above: Instance, below: Instance) -> float:
     return float((below.upper_mm - above.lower_mm) @ axis / max(float(np.linalg.norm(axis)), 1e-6))
 
 
-def _missing(gap: float, disc: float, height: float) -> int:
+def _room(gap: float, disc: float, height: float) -> float:
     """Return how many vertebrae fit into a gap beside its discs."""
     usual = min(max(disc, 0.0), 0.6 * height)
-    return max(0, round((gap - usual) / (height + usual)))
+    return (gap - usual) / (height + usual)
+
+
+def _close(instances: Sequence[Instance], expected: np.ndarray) -> list[int]:
+    """Return the instances that lie beside the next one, not above it."""
+    return [
+        index
+        for index, (above, below) in enumerate(pairwise(instances))
+        if _along(above, above.centroid_mm - below.centroid_mm) < CLOSE * expected[index]
+    ]
+
+
+def _along(instance: Instance, way: np.ndarray) -> float:
+    """Return how long a way is along the axis of an instance."""
+    axis = instance.upper_mm - instance.lower_mm
+    return abs(float(way @ axis)) / max(float(np.linalg.norm(axis)), 1e-6)
+
+
+def _unclear(rooms: Sequence[float]) -> list[int]:
+    """Return the gaps of which nobody can tell whether a vertebra more or less is missing there."""
+    return [index for index, room in enumerate(rooms) if room > UNCLEAR and abs(room - round(room)) > UNCLEAR]
 
 
 def _expected(heights: np.ndarray, usable: Sequence[int]) -> np.ndarray:

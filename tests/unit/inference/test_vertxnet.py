@@ -206,8 +206,10 @@ def test_a_c2_from_which_no_step_is_regular_names_nobody_and_has_no_name():
 
 
 def test_the_dens_of_c2_makes_its_step_no_gap_and_a_missing_c3_does():
-    assert levels(column((60, 100, 140), c2=4)) == ["C2", "C3", "C4", "C5"]
-    assert levels(column((100, 140, 180), c2=20)) == [None] * 4
+    with_dens = body(25, 68)
+
+    assert levels(replace(column((100, 140, 180)), c2=with_dens)) == ["C2", "C3", "C4", "C5"]
+    assert levels(replace(column((140, 180, 220)), c2=with_dens)) == [None] * 4
 
 
 def spine(count: int = 24, *, joined: int = 0) -> Column:
