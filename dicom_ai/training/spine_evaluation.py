@@ -88,7 +88,7 @@ def evaluate(request: EvaluateRequest, *, model: str, say: Say) -> Report:
             if request.pictures is not None and failed(row):
                 _picture(item, result, request.pictures)
             say(progress_line(row, COLUMNS))
-    for row in neck_rows(predictor) if request.only is None else ():
+    for row in neck_rows(predictor) if rows and request.only is None else ():
         rows.append(row | {"every": request.every})
         say(progress_line(row, COLUMNS))
     return Report(COLUMNS, tuple(rows), tuple(summary(rows)))

@@ -189,13 +189,13 @@ def test_two_halves_of_one_vertebra_stop_the_count():
     assert named(labels) == [None] * 6 + ["L3", "L4", "L5"]
 
 
-@pytest.mark.parametrize(("lost_mm", "below"), [(3.0, "C3"), (11.0, None), (20.0, "C4")])
+@pytest.mark.parametrize(("lost_mm", "below"), [(3.0, "C3"), (11.0, None)])
 def test_where_nobody_can_tell_whether_a_vertebra_is_missing_the_count_stops(lost_mm, below):
-    found = spine(between("C2", "T4"))
-    c2, up = found[0], np.array([0.0, 0.0, lost_mm])
-    in_part = replace(c2, lower_mm=c2.lower_mm + [0.0, 0.0, lost_mm], centroid_mm=c2.centroid_mm + [0, 0, lost_mm / 2])
+    c2, *others = spine(between("C2", "T4"))
+    up = np.array([0.0, 0.0, lost_mm])
+    in_part = replace(c2, lower_mm=c2.lower_mm + up, centroid_mm=c2.centroid_mm + up / 2)
 
-    labels = label([in_part, *found[1:]], Anchors(c2=1)).labels
+    labels = label([in_part, *others], Anchors(c2=1)).labels
 
     assert labels[1].level == below
 
@@ -203,7 +203,7 @@ def test_where_nobody_can_tell_whether_a_vertebra_is_missing_the_count_stops(los
 def test_two_bones_side_by_side_are_no_two_vertebrae():
     found = spine(between("C2", "T4"))
     half = found[3]
-    beside = replace(half, segment_number=99, centroid_mm=half.centroid_mm + [15.0, 0.0, -1.0])
+    beside = replace(half, segment_number=99, centroid_mm=half.centroid_mm + np.array([15.0, 0.0, -1.0]))
 
     labels = label([*found, beside], Anchors(c2=1)).labels
 

@@ -3,10 +3,12 @@
 import numpy as np
 import pytest
 
+from dicom_ai.anatomy.separation import Disc, Parts
 from dicom_ai.domain.findings import StructureKind
 from dicom_ai.domain.image import Volume
 from dicom_ai.errors import ModelError, UnsuitableImage
 from dicom_ai.inference.registry import ModelStore, default_models_folder
+from dicom_ai.inference.sshsnet import named
 
 from .models import source
 from .predictor_contract import PredictorContract
@@ -160,3 +162,29 @@ def test_torch_and_onnx_give_the_same_logits(shipped):
     here, there = shipped._runner.run(tile)[0], other._runner.run(tile)[0]
 
     assert np.abs(here - there).max() < 1e-4
+
+
+def lumbar_parts() -> tuple[Parts, Volume]:
+    """Five bodies of 26 mm with discs of 9 mm between, and a sacrum below; sagittal slices of 4 mm."""
+    labels = np.zeros((12, 240, 90), np.uint16)
+    for place in range(6):
+        top = 10 + 35 * place
+        labels[2:-2, top : top + 26, 30:64] = place + 1
+        if place < 5:
+            labels[2:-2, top + 26 : top + 35, 30:64] = place + 7
+    discs = tuple(Disc(place + 7, place, place + 1) for place in range(5))
+    affine = np.array([[4.0, 0, 0, 0], [0, 0, 1, 0], [0, -1, 0, 0], [0, 0, 0, 1]])
+    native = Volume(np.where(labels > 0, 100.0, 10.0).astype(np.float32), affine, "1.2.3")
+    return Parts(labels, (1, 2, 3, 4, 5), discs, sacrum=6), native
+
+
+def test_levels_are_counted_from_a_sacrum_that_is_sure_and_from_no_other():
+    parts, native = lumbar_parts()
+
+    sure = named(parts.labels, parts, native, score=0.9)
+    unsure = named(parts.labels, parts, native, score=0.9, counted=False)
+
+    assert [vertebra.level for vertebra in sure.vertebrae] == ["L1", "L2", "L3", "L4", "L5"]
+    assert [vertebra.level for vertebra in unsure.vertebrae] == [None] * 5
+    drawn = [segment.structure.kind for segment in unsure.segments]
+    assert drawn.count(StructureKind.SACRUM) == 1 and drawn.count(StructureKind.DISC) == 5
