@@ -188,3 +188,21 @@ def test_levels_are_counted_from_a_sacrum_that_is_sure_and_from_no_other():
     assert [vertebra.level for vertebra in unsure.vertebrae] == [None] * 5
     drawn = [segment.structure.kind for segment in unsure.segments]
     assert drawn.count(StructureKind.SACRUM) == 1 and drawn.count(StructureKind.DISC) == 5
+
+
+@pytest.mark.parametrize(("gaps", "counted"), [((0, 1, 2, 3, 4), True), ((2, 3), False)])
+def test_bones_with_few_discs_between_them_are_drawn_and_not_counted(shipped, monkeypatch, gaps, counted):
+    parts, native = lumbar_parts()
+    values = shipped._values
+    classes = np.zeros(parts.labels.shape, int)
+    classes[np.isin(parts.labels, parts.vertebrae)] = values.vertebra
+    classes[parts.labels == parts.sacrum] = values.sacrum
+    classes[np.isin(parts.labels, [parts.discs[gap].label for gap in gaps])] = values.disc
+    sure = np.eye(6, dtype=np.float32)[classes].transpose(3, 0, 1, 2)
+    monkeypatch.setattr(shipped, "_probabilities", lambda sagittal, progress: sure)
+
+    result = shipped.predict(source(native))
+
+    named_levels = [vertebra.level for vertebra in result.vertebrae]
+    assert named_levels == (["L1", "L2", "L3", "L4", "L5"] if counted else [None] * 5)
+    assert any("not told apart" in note for note in result.notes) != counted
