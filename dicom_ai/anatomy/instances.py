@@ -8,14 +8,14 @@ import numpy as np
 
 TALL, SHORT = 1.6, 0.65
 """A vertebra TALL times as high as its neighbours lead to expect holds two; two SHORT ones may be parts of one."""
+TALLER = 1.3
+"""One TALL times as high as both neighbours holds two where the row leads to expect that much less, too: between neck
+and chest heights change faster than a line through the whole row."""
 UNCLEAR = 0.3
 """A gap with room for this much more or less than a whole vertebra may hold one or not: a C2 that was found in part
 left room for 0.7, and C3 was called C4."""
 CLOSE = 0.5
 """Centres nearer to each other than this share of a height are no two vertebrae: one fell apart along its middle."""
-TALLER = 1.3
-"""One TALL times as high as both neighbours holds two where the row leads to expect that much less, too: between neck
-and chest heights change faster than a line through the whole row."""
 
 
 @dataclass(frozen=True, slots=True)

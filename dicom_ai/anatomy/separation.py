@@ -96,10 +96,9 @@ def separate(classes: np.ndarray, values: ClassValues, spacing_mm: Sequence[floa
     found = _discs(labels, discs & spine, [*vertebrae, *([sacrum] if sacrum else [])], spacing_mm)
     canal = _canal(labels, classes == values.canal) if values.canal else None
     c2 = next((number for number in vertebrae if values.c2 and kinds[number] == values.c2), None)
-    if c2 is not None and _share_of_other(single == c2, classes, values) > MOST_OTHER:
-        doubt = "what looked like C2 holds a part of another vertebra and was not used"
-        return Parts(labels, tuple(vertebrae), found, None, sacrum, canal, doubt)
-    return Parts(labels, tuple(vertebrae), found, c2, sacrum, canal)
+    doubted = c2 is not None and _share_of_other(single == c2, classes, values) > MOST_OTHER
+    doubt = "what looked like C2 holds a part of another vertebra and was not used" if doubted else ""
+    return Parts(labels, tuple(vertebrae), found, None if doubted else c2, sacrum, canal, doubt)
 
 
 def _share_of_other(bone: np.ndarray, classes: np.ndarray, values: ClassValues) -> float:

@@ -225,8 +225,8 @@ def deliver_mean(parts: Sequence[Path], models: Path) -> Path:
     facts = [_facts_of(part) for part in parts]
     if any(one["network"] != facts[0]["network"] for one in facts):
         raise ConfigError(f"not weights of one network: {', '.join(map(str, parts))}")
-    states = [_given(part).state_dict() for part in parts]
-    net = _given(parts[0])
+    net, *others = (_given(part) for part in parts)
+    states = [one.state_dict() for one in (net, *others)]
     net.load_state_dict({name: torch.stack([state[name] for state in states]).mean(dim=0) for name in states[0]})
     told = facts[-1] | {"mean_of": [{key: one[key] for key in ("config", "steps", "minutes")} for one in facts]}
     return _write(models, net, told, [case for part in parts for case in spine_evaluation.seen_cases(part)])
